@@ -1,0 +1,135 @@
+"""The records that leave the formula room."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from hiermod.formula.grammar import Formula
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Term:
+    """Neighbouring columns of a design matrix that belong to one term of the formula.
+
+    Attributes
+    ----------
+    name : str
+        As written, spaces normalised: ``"x"``, ``"f:x"``, ``"poly(x, 2)"``; ``"1"`` for the
+        intercept among the effects of a group.
+    labels : tuple of str
+        One label a column (levels of a factor, ``"0"``, ``"1"``, ... for a basis); empty when the
+        term is a single numeric column and its coefficient a scalar.
+    columns : slice
+        The columns, start inclusive, stop exclusive.
+    kind : str
+        ``"numeric"``, ``"categorical"`` or ``"index"`` (one column a level, beside an intercept).
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    columns: slice
+    kind: str
+
+    @property
+    def width(self) -> int:
+        """Number of columns."""
+        return self.columns.stop - self.columns.start
+
+
+@dataclass(frozen=True)
+class Group:
+    """One group term ``(effects | factor)``, as an index and a small matrix.
+
+    Attributes
+    ----------
+    factor : str
+        ``"district"``; ``"g:h"`` for an interaction of grouping factors.
+    effects : tuple of Term
+        What varies between the levels; their columns are those of `Z`.
+    correlated : bool
+        Whether the effects of a level are correlated a priori (``|``, not ``||``).
+        Always false for a single column.
+    index : int32 array, shape (N,)
+        Level number of every row, 0..J-1; -1 for a level unseen in training (new data only).
+    levels : array, shape (J,)
+        Labels of the levels, integers or str.
+    Z : float64 array, shape (N, K)
+        The effect expression, evaluated row by row.
+    """
+
+    factor: str
+    effects: tuple[Term, ...]
+    correlated: bool
+    index: IntArray
+    levels: NDArray[Any]
+    Z: FloatArray
+
+
+@dataclass(frozen=True)
+class Response:
+    """The left-hand side.
+
+    Attributes
+    ----------
+    name : str
+        The column that is modelled, for example ``"surv"`` in ``prop(surv, density)``.
+    values : float64 array, shape (N,)
+    trials : float64 array, shape (N,), optional
+        Number of trials of a binomial response.
+    weights : float64 array, shape (N,), optional
+        Multipliers of the log-likelihood of each row.
+    """
+
+    name: str
+    values: FloatArray
+    trials: FloatArray | None = None
+    weights: FloatArray | None = None
+
+
+@dataclass(frozen=True)
+class Design:
+    """A formula evaluated on data: everything numeric that a model needs.
+
+    Attributes
+    ----------
+    formula : Formula
+    response : Response
+    intercept : bool
+        Whether there is a common intercept (it has no column in `X`).
+    X : float64 array, shape (N, P)
+        Common predictors, uncentred, without the intercept.
+    terms : tuple of Term
+        The common terms; their columns are those of `X`.
+    groups : tuple of Group
+    offset : float64 array, shape (N,), optional
+    rows : array, shape (N,)
+        Labels of the rows of the data frame that were used.
+    dropped : int
+        Rows dropped for missing values.
+    state : object
+        What `formula.new_design` needs to evaluate new rows the way the training rows were.
+    """
+
+    formula: Formula
+    response: Response
+    intercept: bool
+    X: FloatArray
+    terms: tuple[Term, ...]
+    groups: tuple[Group, ...]
+    offset: FloatArray | None
+    rows: NDArray[Any]
+    dropped: int = 0
+    state: Any = field(default=None, repr=False, compare=False)
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows, N."""
+        return len(self.response.values)
