@@ -1,0 +1,279 @@
+"""Hamiltonian Monte Carlo as one compiled block of transitions.
+
+All chains move as one batch, with a common number of leapfrog steps, so that no chain waits for
+another. A block is one XLA program that serves warm-up and draws alike: step-size adaptation is a
+switch, the metric and the data are arguments, and random numbers come from outside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+LogDensity = Callable[[tf.Tensor, Any], tf.Tensor]
+"""``log_density(position, data)``: positions (chains, dimensions) -> log densities (chains,)."""
+
+DIVERGENCE = 1000.0
+"""Energy error beyond which a trajectory counts as divergent (Stan's `max_deltaH`)."""
+
+# Dual averaging, Hoffman and Gelman (2014), section 3.2; the constants are theirs and Stan's.
+GAMMA, T0, KAPPA = 0.05, 10.0, 0.75
+
+
+class State(NamedTuple):
+    """Where the chains are.
+
+    Attributes
+    ----------
+    position : (chains, dimensions), unconstrained
+    log_density : (chains,)
+    gradient : (chains, dimensions)
+    """
+
+    position: tf.Tensor
+    log_density: tf.Tensor
+    gradient: tf.Tensor
+
+
+class StepSize(NamedTuple):
+    """State of dual averaging (Hoffman and Gelman 2014, algorithm 5); all scalars.
+
+    Attributes
+    ----------
+    log_step : the step size in use
+    log_average : the averaged iterate, which is used once adaptation ends
+    error : running mean of target minus achieved acceptance
+    count : updates so far
+    shrink_to : the log step that the iterates are pulled to
+    """
+
+    log_step: tf.Tensor
+    log_average: tf.Tensor
+    error: tf.Tensor
+    count: tf.Tensor
+    shrink_to: tf.Tensor
+
+
+class Tuning(NamedTuple):
+    """What a block is told, and does not change.
+
+    Attributes
+    ----------
+    scale : (dimensions,), standard deviations that make up the diagonal metric
+    trajectory_length : scalar, in units of the scaled space; the longest trajectory is twice that
+    target_accept : scalar
+    max_steps : int32 scalar, most leapfrog steps a transition may take
+    adapt : bool scalar, whether the step size is being adapted
+    count : int32 scalar, transitions to run, at most the block's capacity
+    """
+
+    scale: tf.Tensor
+    trajectory_length: tf.Tensor
+    target_accept: tf.Tensor
+    max_steps: tf.Tensor
+    adapt: tf.Tensor
+    count: tf.Tensor
+
+
+class Noise(NamedTuple):
+    """Random numbers of one block.
+
+    Attributes
+    ----------
+    momentum : (capacity, chains, dimensions), standard normal
+    accept : (capacity, chains), log of uniforms
+    jitter : (capacity,), uniform in (0, 1)
+    """
+
+    momentum: tf.Tensor
+    accept: tf.Tensor
+    jitter: tf.Tensor
+
+
+class Transitions(NamedTuple):
+    """What a block returns for every transition; the first axis is the block's capacity.
+
+    Attributes
+    ----------
+    position : (capacity, chains, dimensions)
+    lp, energy, acceptance_rate : (capacity, chains)
+    diverging : (capacity, chains), bool
+    step_size : (capacity,)
+    n_steps : (capacity,), int32
+    """
+
+    position: tf.Tensor
+    lp: tf.Tensor
+    energy: tf.Tensor
+    acceptance_rate: tf.Tensor
+    diverging: tf.Tensor
+    step_size: tf.Tensor
+    n_steps: tf.Tensor
+
+
+def draw_noise(
+    generator: np.random.Generator, capacity: int, chains: int, dimensions: int
+) -> Noise:
+    """Random numbers for one block, from a NumPy generator."""
+    return Noise(
+        momentum=tf.constant(generator.standard_normal((capacity, chains, dimensions))),
+        accept=tf.constant(np.log1p(-generator.random((capacity, chains)))),
+        jitter=tf.constant(generator.random(capacity)),
+    )
+
+
+def value_and_gradient(
+    log_density: LogDensity, position: tf.Tensor, data: Any
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Log density (chains,) and its gradient (chains, dimensions)."""
+    with tf.GradientTape() as tape:
+        tape.watch(position)
+        value = log_density(position, data)
+    return value, tape.gradient(value, position)
+
+
+def transition(
+    log_density: LogDensity,
+    state: State,
+    step_size: tf.Tensor,
+    n_steps: tf.Tensor,
+    scale: tf.Tensor,
+    momentum: tf.Tensor,
+    log_uniform: tf.Tensor,
+    data: Any,
+) -> tuple[State, dict[str, tf.Tensor]]:
+    """One HMC transition of every chain (Neal 2011, figure 2).
+
+    The metric is diagonal: positions are ``scale`` times whitened positions, and the momentum is
+    standard normal in the whitened space.
+
+    Returns
+    -------
+    State
+        The accepted or repeated state of each chain.
+    dict
+        ``energy``, ``acceptance_rate`` and ``diverging``, each (chains,).
+    """
+
+    def leapfrog(
+        i: tf.Tensor, q: tf.Tensor, p: tf.Tensor, value: tf.Tensor, gradient: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
+        p = p + 0.5 * step_size * scale * gradient
+        q = q + step_size * scale * p
+        value, gradient = value_and_gradient(log_density, q, data)
+        p = p + 0.5 * step_size * scale * gradient
+        return i + 1, q, p, value, gradient
+
+    _, q, p, value, gradient = tf.while_loop(
+        lambda i, *_: i < n_steps,
+        leapfrog,
+        (tf.constant(0), state.position, momentum, state.log_density, state.gradient),
+        parallel_iterations=1,
+    )
+    energy_before = 0.5 * tf.reduce_sum(momentum**2, -1) - state.log_density
+    energy_after = 0.5 * tf.reduce_sum(p**2, -1) - value
+    log_ratio = energy_before - energy_after
+    # A trajectory that meets NaN, in the density or in its gradient, is rejected.
+    finite = tf.math.is_finite(log_ratio) & tf.reduce_all(tf.math.is_finite(gradient), -1)
+    log_ratio = tf.where(finite, log_ratio, tf.constant(-np.inf, log_ratio.dtype))
+    accept = log_uniform < log_ratio
+
+    def choose(new: tf.Tensor, old: tf.Tensor) -> tf.Tensor:
+        return tf.where(accept if new.shape.rank == 1 else accept[:, tf.newaxis], new, old)
+
+    return State(*(choose(n, o) for n, o in zip((q, value, gradient), state, strict=True))), {
+        "energy": choose(energy_after, energy_before),
+        "acceptance_rate": tf.exp(tf.minimum(log_ratio, tf.zeros_like(log_ratio))),
+        "diverging": log_ratio < -DIVERGENCE,
+    }
+
+
+def update_step_size(step: StepSize, acceptance: tf.Tensor, target: tf.Tensor) -> StepSize:
+    """One update of dual averaging with the mean acceptance of all chains."""
+    count = step.count + 1.0
+    error = step.error + (target - acceptance - step.error) / (count + T0)
+    log_step = step.shrink_to - error * tf.sqrt(count) / GAMMA
+    weight = count**-KAPPA
+    average = weight * log_step + (1.0 - weight) * step.log_average
+    return StepSize(log_step, average, error, count, step.shrink_to)
+
+
+@lru_cache(maxsize=32)
+def block_program(log_density: LogDensity, capacity: int) -> Callable[..., Any]:
+    """The compiled block of one log density.
+
+    Parameters
+    ----------
+    log_density : LogDensity
+        Also the key of the cache: the same function gives the same program, and the program is
+        compiled once per set of shapes.
+    capacity : int
+        Most transitions in one call.
+
+    Returns
+    -------
+    function
+        ``(state, step, tuning, noise, data) -> (state, step, transitions)``; of the transitions
+        only the first ``tuning.count`` have meaning.
+    """
+
+    @tf.function(jit_compile=True, autograph=False)
+    def block(
+        state: State, step: StepSize, tuning: Tuning, noise: Noise, data: Any
+    ) -> tuple[State, StepSize, Transitions]:
+        def one(
+            i: tf.Tensor, state: State, step: StepSize, out: tuple[tf.TensorArray, ...]
+        ) -> tuple[Any, ...]:
+            step_size = tf.exp(step.log_step)
+            length = 2.0 * tf.gather(noise.jitter, i) * tuning.trajectory_length
+            # Bounded before the cast: a tiny step in early warm-up would overflow int32.
+            n_steps = tf.clip_by_value(
+                tf.math.ceil(length / step_size),
+                tf.ones_like(length),
+                tf.cast(tuning.max_steps, length.dtype),
+            )
+            n_steps = tf.cast(n_steps, tf.int32)
+            state, info = transition(
+                log_density,
+                state,
+                step_size,
+                n_steps,
+                tuning.scale,
+                tf.gather(noise.momentum, i),
+                tf.gather(noise.accept, i),
+                data,
+            )
+            adapted = update_step_size(
+                step, tf.reduce_mean(info["acceptance_rate"]), tuning.target_accept
+            )
+            step = StepSize(
+                *(tf.where(tuning.adapt, new, old) for new, old in zip(adapted, step, strict=True))
+            )
+            row = Transitions(
+                state.position, state.log_density, **info, step_size=step_size, n_steps=n_steps
+            )
+            return i + 1, state, step, tuple(a.write(i, v) for a, v in zip(out, row, strict=True))
+
+        dtype = state.position.dtype
+        dtypes = Transitions(dtype, dtype, dtype, dtype, tf.bool, dtype, tf.int32)
+        chains, dimensions = state.position.shape
+        shapes = Transitions(
+            (chains, dimensions), (chains,), (chains,), (chains,), (chains,), (), ()
+        )
+        out = tuple(
+            tf.TensorArray(d, size=capacity, element_shape=s)
+            for d, s in zip(dtypes, shapes, strict=True)
+        )
+        _, state, step, out = tf.while_loop(
+            lambda i, *_: i < tuning.count,
+            one,
+            (tf.constant(0), state, step, out),
+            parallel_iterations=1,
+        )
+        return state, step, Transitions(*(a.stack() for a in out))
+
+    return block

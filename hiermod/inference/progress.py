@@ -1,0 +1,77 @@
+"""Progress of a run, for people to watch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+
+from tqdm.auto import tqdm
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands.
+
+    Attributes
+    ----------
+    phase : str
+        ``"warmup"`` or ``"draws"``.
+    done, total : int
+        Transitions of each chain, warm-up included.
+    divergences : int
+        Divergent draws so far, all chains, warm-up not counted.
+    step_size : float
+    """
+
+    phase: str
+    done: int
+    total: int
+    divergences: int
+    step_size: float
+
+
+Report = Callable[[Progress], None]
+
+
+class Bar:
+    """A tqdm bar that takes `Progress`; a context manager.
+
+    Parameters
+    ----------
+    chains : int
+        Shown beside the number of draws.
+    show : bool
+        False gives a bar that prints nothing.
+    """
+
+    def __init__(self, chains: int, show: bool) -> None:
+        self._bar = tqdm(
+            disable=not show,
+            unit="draw",
+            dynamic_ncols=True,
+            bar_format="{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}]{postfix}",
+        )
+        self._chains = chains
+
+    def __enter__(self) -> Bar:
+        return self
+
+    def __call__(self, progress: Progress) -> None:
+        """Show `progress`."""
+        self._bar.total = progress.total
+        self._bar.n = progress.done
+        self._bar.set_description_str(
+            f"{self._chains} chains, {progress.phase}", refresh=False
+        )
+        self._bar.set_postfix_str(
+            f"divergences {progress.divergences}, step size {progress.step_size:.3g}"
+        )
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.close()
