@@ -1,0 +1,96 @@
+# The developer interface of hiermod. `make help` lists the targets.
+# Needs make and Python 3.11 to 3.13; choose another one with `make PYTHON=python3.12 test`.
+
+PYTHON ?= python3
+# Python 3.12 or 3.13 for `make test-arviz1`; found by itself if it is in a usual place.
+PYTHON313 ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+VENV_BENCH := .venv-bench
+VENV_ARVIZ1 := .venv-arviz1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+
+# $(call install,VENV,PYTHON,EXTRAS): the virtual environment with hiermod, editable.
+define install
+	@echo "Installing hiermod[$(3)] in $(1) (the first time takes some minutes)"
+	@$(2) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v < (3, 14) else \
+	  "hiermod needs Python 3.11 to 3.13, $(2) is %d.%d: make PYTHON=python3.12 ..." % v)'
+	@$(2) -m venv $(1)
+	@$(1)/bin/python -m pip install -q -e '.[$(3)]'
+	@touch $@
+endef
+
+# Prints the first interpreter that runs and is new enough for ArviZ 1.
+FIND_ARVIZ1_PYTHON = for p in "$(PYTHON313)" python3.13 python3.12 \
+	"$$HOME"/.pyenv/versions/3.13*/bin/python "$$HOME"/.pyenv/versions/3.12*/bin/python; do \
+	"$$p" -c 'import sys; sys.exit(not (3, 12) <= sys.version_info[:2] < (3, 14))' 2>/dev/null \
+	&& echo "$$p" && exit; done
+
+.PHONY: help
+help: ## list the targets
+	@sed -n 's/^\([a-z0-9-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 20
+
+$(VENV)/.installed-dev: pyproject.toml
+	$(call install,$(VENV),$(PYTHON),dev)
+
+$(VENV)/.installed-docs: pyproject.toml $(VENV)/.installed-dev
+	$(call install,$(VENV),$(PYTHON),docs)
+
+$(VENV_BENCH)/.installed-bench: pyproject.toml
+	$(call install,$(VENV_BENCH),$(PYTHON),bench)
+
+$(VENV_ARVIZ1)/.installed-dev: pyproject.toml
+	$(call install,$(VENV_ARVIZ1),$(shell $(FIND_ARVIZ1_PYTHON)),dev)
+
+.PHONY: install
+install: $(VENV)/.installed-dev ## .venv with hiermod and the developer tools
+
+.PHONY: example
+example: $(VENV)/.installed-dev ## fit the reed frogs; figures and tables go to output/
+	@mkdir -p output
+	@$(BIN)/python examples/reedfrogs.py
+
+.PHONY: test
+test: $(VENV)/.installed-dev ## all tests and the examples in the docstrings
+	@$(BIN)/python -m pytest -q
+
+.PHONY: arviz1-python
+arviz1-python: ## print the Python that test-arviz1 uses
+	@p=$$($(FIND_ARVIZ1_PYTHON)); if [ -n "$$p" ]; then echo "$$p"; else \
+	  echo "No Python 3.12 or 3.13 found: make PYTHON313=/path/to/python ..." >&2; exit 1; fi
+
+.PHONY: test-arviz1
+test-arviz1: arviz1-python $(VENV_ARVIZ1)/.installed-dev ## the fast tests with ArviZ 1.x
+	@$(VENV_ARVIZ1)/bin/python -m pytest -q tests/unit \
+	  $(wildcard tests/statistical/test_fit_smoke.py)
+
+.PHONY: lint
+lint: $(VENV)/.installed-dev ## format, lint, types
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+.PHONY: format
+format: $(VENV)/.installed-dev ## format and fix what can be fixed
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+.PHONY: docs
+docs: $(VENV)/.installed-docs ## the documentation, in site/
+	@$(BIN)/mkdocs build --strict --quiet
+
+.PHONY: bench
+bench: $(VENV_BENCH)/.installed-bench ## speed against other packages
+	@$(VENV_BENCH)/bin/python benchmarks/run.py
+
+.PHONY: calibration
+calibration: $(VENV)/.installed-dev ## simulation-based calibration
+	@$(BIN)/python benchmarks/calibration.py
+
+.PHONY: clean
+clean: ## remove everything that make has made
+	rm -rf $(VENV) $(VENV_BENCH) $(VENV_ARVIZ1) build dist output site
+	rm -rf .pytest_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
