@@ -1,0 +1,581 @@
+"""What a formula means: response, common terms, group terms and offsets, each with its place.
+
+``parse`` accepts exactly what the design can evaluate; all else is a `FormulaError` with a caret
+under it. Interactions are expanded here, so that everything downstream sees plain lists of terms.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from itertools import combinations
+
+from hiermod.errors import did_you_mean
+from hiermod.formula.functions import FUNCTIONS
+from hiermod.formula.syntax import (
+    COMPARISONS,
+    Binary,
+    Call,
+    Literal,
+    Name,
+    Node,
+    Parens,
+    Parser,
+    Token,
+    Unary,
+    fail,
+    tokenize,
+)
+
+_LATER = "is not supported yet"
+_REJECTED: dict[str, tuple[str, str]] = {
+    "factor": ("factor() is R's", "Use C(x)."),
+    "as.factor": ("as.factor() is R's", "Use C(x)."),
+    "s": (f"s() {_LATER}", "Use a basis such as bs(x, df=5) or cr(x, df=5)."),
+    "t2": (f"t2() {_LATER}", "Use a basis such as bs(x, df=5) or cr(x, df=5)."),
+    "ns": ("ns() is R's", "Use the natural cubic spline cr(x, df=5)."),
+    "gp": (f"gp() {_LATER}", "Use a basis such as bs(x, df=5) or cr(x, df=5)."),
+    "hsgp": (f"hsgp() {_LATER}", "Use a basis such as bs(x, df=5) or cr(x, df=5)."),
+    "mo": (f"mo() {_LATER}", "Use C(x), or x as a number."),
+    "me": (f"me() {_LATER}", "Use the measured column as it is."),
+    "mi": (f"mi() {_LATER}", "Fill in or drop the missing values first."),
+    "mm": (f"mm() {_LATER}", "Use one grouping factor, (1 | g)."),
+    "gr": (f"gr() {_LATER}", "Write (1 | g)."),
+    "cs": (f"cs() {_LATER}", "Write the predictor as it is."),
+    "censored": (f"censored() {_LATER}", "Model the observed column."),
+    "cens": (f"cens() {_LATER}", "Model the observed column."),
+    "truncated": (f"truncated() {_LATER}", "Model the observed column."),
+    "constrained": (f"constrained() {_LATER}", "Model the observed column."),
+    "trunc": (f"trunc() {_LATER}", "Model the observed column."),
+    "se": (f"se() {_LATER}", "Use weights(w) to weigh the rows."),
+    "rate": (f"rate() {_LATER}", "Add offset(log(exposure)) on the right."),
+    "cbind": ("cbind() is R's", "Write prop(successes, trials)."),
+}
+_PROPORTIONS = ("prop", "p", "proportion")
+_LEFT_ONLY = (*_PROPORTIONS, "weighted", "trials", "weights")
+_WHOLE_TERMS = ("offset", "index")
+
+
+@dataclass(frozen=True)
+class ResponsePart:
+    """The left-hand side.
+
+    Attributes
+    ----------
+    value : Node
+        The expression that is modelled; its text is the name of the response.
+    trials, weights : Node, optional
+    """
+
+    value: Node
+    trials: Node | None = None
+    weights: Node | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of the response, for example ``"surv"`` or ``"log(y)"``."""
+        return self.value.text
+
+    def nodes(self) -> list[Node]:
+        """The expressions of the left-hand side."""
+        return [node for node in (self.value, self.trials, self.weights) if node is not None]
+
+
+@dataclass(frozen=True)
+class CommonTerm:
+    """A product of expressions; one factor for a main effect.
+
+    Attributes
+    ----------
+    factors : tuple of Node
+        Columns and calls; no two have the same text.
+    """
+
+    factors: tuple[Node, ...]
+
+    @property
+    def name(self) -> str:
+        """Name of the term, for example ``"floor:uranium"``."""
+        return ":".join(factor.text for factor in self.factors)
+
+    @property
+    def key(self) -> frozenset[str]:
+        """What makes two terms the same: their factors, in any order."""
+        return frozenset(factor.text for factor in self.factors)
+
+    @property
+    def is_index(self) -> bool:
+        """Whether the term has one coefficient for every level, ``index(f)``."""
+        return any(call.function == "index" for f in self.factors for call in f.calls())
+
+    def __mul__(self, other: CommonTerm) -> CommonTerm:
+        """The interaction of two terms."""
+        new = tuple(factor for factor in other.factors if factor.text not in self.key)
+        return CommonTerm(self.factors + new)
+
+
+@dataclass(frozen=True)
+class GroupPart:
+    """One group term, ``(effects | factor)``; ``g/h`` has become two of them.
+
+    Attributes
+    ----------
+    factors : tuple of Name
+        The columns whose combinations are the levels.
+    intercept : bool
+    effects : tuple of CommonTerm
+        What varies beside the intercept.
+    correlated : bool
+        ``|``, not ``||``.
+    start, end : int
+        The place of the parentheses in the text.
+    """
+
+    factors: tuple[Name, ...]
+    intercept: bool
+    effects: tuple[CommonTerm, ...]
+    correlated: bool
+    start: int
+    end: int
+
+    @property
+    def name(self) -> str:
+        """Name of the grouping factor, for example ``"school:class"``."""
+        return ":".join(factor.name for factor in self.factors)
+
+    @property
+    def effect_names(self) -> list[str]:
+        """Names of the effects, ``"1"`` for the intercept."""
+        return ["1"] * self.intercept + [effect.name for effect in self.effects]
+
+
+@dataclass(frozen=True)
+class Formula:
+    """A formula that has been read and checked, not yet seen any data.
+
+    Attributes
+    ----------
+    text : str
+        As the user wrote it, on one line.
+    response : ResponsePart
+    intercept : bool
+        Whether there is a common intercept.
+    common : tuple of CommonTerm
+        The common terms without the intercept, interactions expanded.
+    groups : tuple of GroupPart
+    offsets : tuple of Node
+        The expressions inside ``offset()``; they are added.
+    """
+
+    text: str
+    response: ResponsePart
+    intercept: bool
+    common: tuple[CommonTerm, ...]
+    groups: tuple[GroupPart, ...]
+    offsets: tuple[Node, ...]
+
+    def __str__(self) -> str:
+        return self.text
+
+    def predictor_names(self) -> list[Name]:
+        """Every column on the right, grouping factors included, with repetitions."""
+        nodes = [factor for term in self.common for factor in term.factors]
+        for group in self.groups:
+            nodes += [factor for term in group.effects for factor in term.factors]
+            nodes += group.factors
+        return [name for node in (*nodes, *self.offsets) for name in node.names()]
+
+    def response_names(self) -> list[Name]:
+        """Every column on the left, with repetitions."""
+        return [name for node in self.response.nodes() for name in node.names()]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that the formula needs, in order of appearance.
+
+        Examples
+        --------
+        >>> parse("prop(surv, n) ~ size + (1 | tank)").columns
+        ('surv', 'n', 'size', 'tank')
+        """
+        names = [name.name for name in (*self.response_names(), *self.predictor_names())]
+        return tuple(dict.fromkeys(names))
+
+
+def parse(text: str, *, functions: Collection[str] = ()) -> Formula:
+    """Read a formula, and refuse all that is not supported.
+
+    Parameters
+    ----------
+    text : str
+        For example ``"y ~ 1 + x + (1 + x | g)"``.
+    functions : collection of str, optional
+        Names of functions that the formula may call besides those of `FUNCTIONS`.
+
+    Returns
+    -------
+    Formula
+
+    Raises
+    ------
+    FormulaError
+        With a caret under the first thing that cannot be read, and what to write instead.
+
+    Examples
+    --------
+    >>> formula = parse("y ~ a*b + offset(log(n)) + (1 + x || g/h)")
+    >>> [term.name for term in formula.common]
+    ['a', 'b', 'a:b']
+    >>> [(group.name, group.effect_names, group.correlated) for group in formula.groups]
+    [('g', ['1', 'x'], False), ('g:h', ['1', 'x'], False)]
+    """
+    source = re.sub(r"\s", " ", text)
+    left, right = _sides(source, tokenize(source))
+    return _Reader(source, {*FUNCTIONS, *functions}).formula(
+        Parser(source, left).parse(), Parser(source, right).parse()
+    )
+
+
+def _sides(source: str, tokens: list[Token]) -> tuple[list[Token], list[Token]]:
+    """Tokens before and after the ``~``, each with an end mark."""
+    tildes = [i for i, token in enumerate(tokens) if token.kind == "op" and token.text == "~"]
+    example = "Write response ~ predictors, for example y ~ x."
+    if not tildes:
+        fail(source, tokens[-1], "the formula has no '~'", example)
+    if len(tildes) > 1:
+        fail(source, tokens[tildes[1]], "a formula has one '~'", example)
+    at = tildes[0]
+    tilde = tokens[at]
+    left, right = tokens[:at], tokens[at + 1 :]
+    if not left:
+        fail(source, tilde, "the response is missing before '~'", example)
+    if len(right) == 1:
+        fail(source, right[0], "nothing follows '~'", "For an intercept only, write 1.")
+    if [t.text for t in left].count("(") != [t.text for t in left].count(")"):
+        fail(source, tilde, "'~' cannot stand inside parentheses", example)
+    return [*left, Token("end", "", tilde.start, tilde.end)], right
+
+
+@dataclass
+class _Sum:
+    """Terms collected from left to right."""
+
+    intercept: bool
+    terms: dict[frozenset[str], CommonTerm]
+    groups: list[GroupPart]
+    offsets: list[Node]
+
+
+class _Reader:
+    """From the two syntax trees to a `Formula`; `allowed` are the names of functions."""
+
+    def __init__(self, source: str, allowed: set[str]) -> None:
+        self.source = source
+        self.allowed = allowed
+
+    def formula(self, left: Node, right: Node) -> Formula:
+        response = self.response(left)
+        found = _Sum(True, {}, [], [])
+        self.add(right, found, keep=True)
+        formula = Formula(
+            self.source,
+            response,
+            found.intercept,
+            tuple(found.terms.values()),
+            tuple(found.groups),
+            tuple(found.offsets),
+        )
+        if not (formula.intercept or formula.common or formula.groups):
+            fail(self.source, right, "the formula has no terms", "For an intercept, write 1.")
+        self.check_response_is_no_predictor(formula)
+        self.check_repeated_effects(formula.groups)
+        return formula
+
+    # The left-hand side
+
+    def response(self, node: Node) -> ResponsePart:
+        if not (isinstance(node, Binary) and node.op == "|"):
+            return self.response_value(node)
+        part = self.response_value(node.left)
+        for addition in self.additions(node.right):
+            name = addition.function
+            if getattr(part, name) is not None:
+                fail(self.source, addition, f"{name} are given twice", "Keep one of them.")
+            known = {"trials": part.trials, "weights": part.weights}
+            argument = self.arguments(addition, 1, f"{name}(column)")[0]
+            part = ResponsePart(part.value, **{**known, name: self.expression(argument)})
+        return part
+
+    def additions(self, node: Node) -> list[Call]:
+        """The calls after the bar of brms' ``y | trials(n) + weights(w)``."""
+        if isinstance(node, Binary) and node.op == "+":
+            return self.additions(node.left) + self.additions(node.right)
+        if isinstance(node, Call):
+            if node.function in ("trials", "weights"):
+                return [node]
+            self.reject(node)
+        hint = "Write y | trials(n), y | weights(w), or y | trials(n) + weights(w)."
+        fail(self.source, node, "not a response addition", hint)
+
+    def response_value(self, node: Node) -> ResponsePart:
+        if isinstance(node, Parens):
+            return self.response_value(node.inner)
+        if isinstance(node, Name):
+            return ResponsePart(node)
+        if not isinstance(node, Call):
+            hint = "Write a column, prop(y, n), weighted(y, w), or I(...) around arithmetic."
+            fail(self.source, node, "this cannot be a response", hint)
+        if node.function in _PROPORTIONS:
+            value, trials = self.arguments(node, 2, f"{node.function}(successes, trials)")
+            self.check_trials(trials)
+            return ResponsePart(self.response_value(value).value, self.expression(trials))
+        if node.function == "weighted":
+            value, weights = self.arguments(node, 2, "weighted(y, weights)")
+            inner = self.response_value(value)
+            if inner.weights is not None:
+                fail(self.source, node, "weights are given twice", "Keep one of them.")
+            return ResponsePart(inner.value, inner.trials, self.expression(weights))
+        return ResponsePart(self.expression(node))
+
+    def arguments(self, call: Call, count: int, usage: str) -> tuple[Node, ...]:
+        if call.options or len(call.arguments) != count:
+            fail(self.source, call, f"{call.function}() takes {count} argument(s)", usage)
+        return call.arguments
+
+    def check_trials(self, node: Node) -> None:
+        if isinstance(node, Literal) and not (isinstance(node.value, int) and node.value > 0):
+            hint = "Trials are a column or a positive whole number."
+            fail(self.source, node, f"{node.text} is no number of trials", hint)
+
+    # The right-hand side
+
+    def add(self, node: Node, found: _Sum, keep: bool) -> None:
+        """Add the terms of an expression to what was found, or take them away."""
+        if isinstance(node, Parens) and not _is_bar(node.inner):
+            self.add(node.inner, found, keep)
+        elif isinstance(node, Unary):
+            self.add(node.right, found, keep == (node.op == "+"))
+        elif isinstance(node, Binary) and node.op in "+-":
+            self.add(node.left, found, keep)
+            self.add(node.right, found, keep == (node.op == "+"))
+        elif isinstance(node, Parens):
+            if not keep:
+                fail(self.source, node, "a group term cannot be removed", "Leave it out.")
+            found.groups += self.group(node)
+        elif isinstance(node, Literal):
+            found.intercept = self.intercept(node, keep)
+        elif isinstance(node, Call) and node.function == "offset":
+            if not keep:
+                fail(self.source, node, "an offset cannot be removed", "Write offset(-x).")
+            argument = self.arguments(node, 1, "offset(x)")[0]
+            found.offsets.append(self.expression(argument))
+        else:
+            self.add_terms(self.expand(node), found, keep)
+
+    def add_terms(self, terms: Iterable[CommonTerm], found: _Sum, keep: bool) -> None:
+        for term in terms:
+            if keep:
+                found.terms.setdefault(term.key, term)
+            else:
+                found.terms.pop(term.key, None)
+
+    def intercept(self, node: Literal, keep: bool) -> bool:
+        if type(node.value) is int and node.value in (0, 1):
+            return (node.value == 1) == keep
+        hint = "A term is a column or a call; use 1 with, 0 without intercept, or offset(2)."
+        fail(self.source, node, f"{node.text} is not a term", hint)
+
+    def expand(self, node: Node) -> list[CommonTerm]:
+        """Terms of an expression without numbers: products become sums of interactions."""
+        if isinstance(node, Name):
+            return [CommonTerm((node,))]
+        if isinstance(node, Call):
+            return [CommonTerm((self.atom(node),))]
+        if isinstance(node, Parens):
+            return self.expand_parens(node)
+        if isinstance(node, Binary) and node.op in _PRODUCTS:
+            if node.op == "**":
+                return self.power(node)
+            left, right = self.expand(node.left), self.expand(node.right)
+            return _unique(_PRODUCTS[node.op](left, right))
+        if _is_bar(node):
+            hint = "Write (1 | g) for an intercept that varies between the levels of g."
+            mark = node.mark if isinstance(node, Binary) else node
+            fail(self.source, mark, "a group term needs parentheses around it", hint)
+        if isinstance(node, Binary) and node.op in COMPARISONS:
+            fail(self.source, node.mark, f"{node.op!r} is no formula operator", "Wrap it in I().")
+        fail(self.source, node, f"{node.text} cannot be part of an interaction")
+
+    def expand_parens(self, node: Parens) -> list[CommonTerm]:
+        if _is_bar(node.inner):
+            hint = "Join it with '+': x + (1 | g)."
+            fail(self.source, node, "a group term cannot be part of an interaction", hint)
+        found = _Sum(False, {}, [], [])
+        if any(isinstance(part, Literal) for part in _summands(node.inner)):
+            hint = "Write the 0 or 1 outside of the interaction."
+            fail(self.source, node, "a number cannot be part of an interaction", hint)
+        self.add(node.inner, found, keep=True)
+        if found.groups or found.offsets:
+            hint = "Join it with '+' at the top level of the formula."
+            fail(self.source, node, "a group term or offset inside an interaction", hint)
+        return list(found.terms.values())
+
+    def power(self, node: Binary) -> list[CommonTerm]:
+        terms = self.expand(node.left)
+        exponent = node.right
+        if not (isinstance(exponent, Literal) and type(exponent.value) is int and exponent.value):
+            hint = "Write for example (a + b)**2, or I(x**2) for a square."
+            fail(self.source, exponent, "the exponent must be a positive whole number", hint)
+        if len(terms) == 1:
+            hint = f"For the power of a number, write I({node.text})."
+            fail(self.source, node, "'**' makes interactions of a sum of terms", hint)
+        sets = [c for n in range(1, exponent.value + 1) for c in combinations(terms, n)]
+        return _unique(_product(chosen) for chosen in sets)
+
+    def atom(self, call: Call) -> Node:
+        """A call that is a term, or one factor of an interaction."""
+        if call.function == "offset":
+            hint = "Join it with '+': x + offset(z)."
+            fail(self.source, call, "offset() cannot be part of an interaction", hint)
+        if call.function == "index":
+            argument = self.arguments(call, 1, "index(f)")[0]
+            if not isinstance(argument, Name):
+                fail(self.source, argument, "index() takes a column", "Make the column first.")
+            return call
+        return self.expression(call)
+
+    def expression(self, node: Node) -> Node:
+        """Check an expression that is evaluated as arithmetic; the node comes back."""
+        for call in node.calls():
+            self.reject(call)
+        for part in node.walk():
+            if isinstance(part, Binary) and part.op in ("|", "||", ":"):
+                hint = "Inside a function, write arithmetic only."
+                fail(self.source, part.mark, f"{part.op!r} inside a function", hint)
+        return node
+
+    def reject(self, call: Call) -> None:
+        """Complain about a call of a function that is not in the table."""
+        name = call.function
+        if name in self.allowed:
+            return
+        where = Token("name", name, call.start, call.start + len(name))
+        if name in _REJECTED:
+            fail(self.source, where, *_REJECTED[name])
+        if name in _WHOLE_TERMS:
+            fail(self.source, where, f"{name}() cannot be inside another function")
+        if name in _LEFT_ONLY:
+            fail(self.source, where, f"{name}() belongs to the left of '~'")
+        last = name.rpartition(".")[2]
+        if "." in name and last in self.allowed:
+            fail(self.source, where, f"unknown function {name!r}", f"Write {last}(x).")
+        hint = f"{did_you_mean(name, self.allowed)} Add your own with functions={{{name!r}: ...}}."
+        fail(self.source, where, f"unknown function {name!r}", hint)
+
+    # Group terms
+
+    def group(self, node: Parens) -> list[GroupPart]:
+        bar = node.inner
+        assert isinstance(bar, Binary)
+        if _is_bar(bar.left):
+            hint = "Correlations between formulas are not supported yet. Write (1 + x | g)."
+            fail(self.source, bar.mark, "a group term has one '|'", hint)
+        found = _Sum(True, {}, [], [])
+        self.add(bar.left, found, keep=True)
+        effects = tuple(found.terms.values())
+        if found.groups or found.offsets or any(effect.is_index for effect in effects):
+            hint = "Left of '|' stand columns and calls; for one effect a level write (0 + f | g)."
+            fail(self.source, bar.left, "this cannot vary between the levels of a group", hint)
+        if not (found.intercept or effects):
+            fail(self.source, bar.left, "the group term has no effects", "Write (1 | g).")
+        return [
+            GroupPart(factors, found.intercept, effects, bar.op == "|", node.start, node.end)
+            for factors in self.factors(bar.right)
+        ]
+
+    def factors(self, node: Node) -> list[tuple[Name, ...]]:
+        """The grouping factors right of a bar: two for ``g/h``, namely g and g:h."""
+        if isinstance(node, Name):
+            return [(node,)]
+        if isinstance(node, Parens):
+            return self.factors(node.inner)
+        if isinstance(node, Binary) and node.op in (":", "/"):
+            left, right = self.factors(node.left), self.factors(node.right)
+            if len(right) == 1 and (len(left) == 1 or node.op == "/"):
+                nested = (*left[-1], *right[0])
+                return [*left, nested] if node.op == "/" else [nested]
+        if isinstance(node, Call):
+            if node.function in _REJECTED:
+                self.reject(node)
+            hint = f"Make a column of {node.text} in the data frame, and group by that column."
+            fail(self.source, node, "a grouping factor must be a column", hint)
+        if isinstance(node, Binary) and node.op in "+*":
+            hint = f"Write (1 | {node.left.text}) + (1 | {node.right.text})"
+            hint += "." if node.op == "+" else f" + (1 | {node.left.text}:{node.right.text})."
+            fail(self.source, node.mark, f"{node.op!r} cannot join grouping factors", hint)
+        fail(self.source, node, "this is no grouping factor", "Write g, g:h or g/h.")
+
+    # Checks of the whole
+
+    def check_response_is_no_predictor(self, formula: Formula) -> None:
+        modelled = {name.name for name in formula.response.value.names()}
+        for name in formula.predictor_names():
+            if name.name in modelled:
+                message = f"the response {name.name!r} is also a predictor"
+                fail(self.source, name, message, "Remove it from the right of '~'.")
+
+    def check_repeated_effects(self, groups: Iterable[GroupPart]) -> None:
+        seen: set[tuple[frozenset[str], frozenset[str]]] = set()
+        for group in groups:
+            factor = frozenset(name.name for name in group.factors)
+            keys = [frozenset(["1"])] * group.intercept + [term.key for term in group.effects]
+            for name, key in zip(group.effect_names, keys, strict=True):
+                if (factor, key) in seen:
+                    other = [effect.name for effect in group.effects] or ["x"]
+                    hint = "Keep one of them."
+                    if name == "1":
+                        hint += f" (x | g) is (1 + x | g); write (0 + {other[0]} | {group.name})"
+                        hint += " for no intercept."
+                    message = f"the effect {name}|{group.name} occurs twice"
+                    fail(self.source, group, message, hint)
+                seen.add((factor, key))
+
+
+def _is_bar(node: Node) -> bool:
+    return isinstance(node, Binary) and node.op in ("|", "||")
+
+
+def _summands(node: Node) -> list[Node]:
+    """The parts of a sum, through parentheses."""
+    if isinstance(node, Parens):
+        return _summands(node.inner)
+    if isinstance(node, Unary) or (isinstance(node, Binary) and node.op in "+-"):
+        return [part for child in node.children for part in _summands(child)]
+    return [node]
+
+
+def _unique(terms: Iterable[CommonTerm]) -> list[CommonTerm]:
+    found: dict[frozenset[str], CommonTerm] = {}
+    for term in terms:
+        found.setdefault(term.key, term)
+    return list(found.values())
+
+
+def _product(terms: Iterable[CommonTerm]) -> CommonTerm:
+    product = CommonTerm(())
+    for term in terms:
+        product = product * term
+    return product
+
+
+def _interactions(left: list[CommonTerm], right: list[CommonTerm]) -> list[CommonTerm]:
+    return [a * b for a in left for b in right]
+
+
+_PRODUCTS = {
+    ":": _interactions,
+    "*": lambda left, right: left + right + _interactions(left, right),
+    "/": lambda left, right: left + _interactions([_product(left)], right),
+    "**": _interactions,
+}
