@@ -79,7 +79,7 @@ format: $(VENV)/.installed-dev ## format and fix what can be fixed
 
 .PHONY: docs
 docs: $(VENV)/.installed-docs ## the documentation, in site/
-	@$(BIN)/mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 .PHONY: bench
 bench: $(VENV_BENCH)/.installed-bench ## speed against other packages
