@@ -101,12 +101,12 @@ def start_positions(
     centre: FloatArray,
     chains: int,
     seed: int,
-    radius: float = 1.0,
+    scale: FloatArray | None = None,
     explain: Callable[[FloatArray], str] | None = None,
 ) -> FloatArray:
     """Positions, one a chain, where the density and its gradient are finite.
 
-    Uniform within `radius` of `centre` in every dimension; a chain that meets an infinite density
+    Uniform within half of `scale` around `centre` in every dimension; a chain that meets an infinite density
     tries again, nearer by half, ten times.
 
     Parameters
@@ -115,7 +115,8 @@ def start_positions(
     data : nest of tensors
     centre : array, shape (dimensions,)
     chains, seed : int
-    radius : float
+    scale : array, shape (dimensions,), optional
+        One where it is not given.
     explain : function, optional
         ``explain(position (dimensions,))`` tells which part of the model is not finite.
 
@@ -129,6 +130,7 @@ def start_positions(
         If a chain found no finite start.
     """
     generator = np.random.default_rng([seed, 0])
+    radius = 0.5 * (np.ones(len(centre)) if scale is None else scale)
     positions = centre + radius * generator.uniform(-1, 1, (chains, len(centre)))
     for _ in range(10):
         value, gradient = value_and_gradient(log_density, tf.constant(positions), data)
@@ -137,7 +139,7 @@ def start_positions(
         bad = ~(np.isfinite(value.numpy()) & np.isfinite(gradient.numpy()).all(-1))
         if not bad.any():
             return positions
-        radius /= 2
+        radius = radius / 2
         fresh = centre + radius * generator.uniform(-1, 1, positions.shape)
         positions = np.where(bad[:, None], fresh, positions)
     where = f" {explain(positions[bad.argmax()])}" if explain else ""
@@ -158,14 +160,20 @@ class _Run:
     """The mutable side of a run: the state of the chains and of the adaptation."""
 
     def __init__(
-        self, log_density: LogDensity, data: Any, start: FloatArray, settings: Settings
+        self,
+        log_density: LogDensity,
+        data: Any,
+        start: FloatArray,
+        scale: FloatArray | None,
+        settings: Settings,
     ) -> None:
         self.chains, self.dimensions = start.shape
         self.program, self.data, self.settings = block_program(log_density, BLOCK), data, settings
         position = tf.constant(start, tf.float64)
         self.state = State(position, *value_and_gradient(log_density, position, data))
         self.step = _start_step(np.log(0.1), 10.0)
-        self.scale, self.length = np.ones(self.dimensions), np.pi / 2
+        self.scale = np.ones(self.dimensions) if scale is None else scale
+        self.length = np.pi / 2
         self.blocks = 0
 
     def block(self, count: int, *, adapt: bool, max_steps: int) -> dict[str, NDArray[Any]]:
@@ -207,6 +215,7 @@ def run(
     start: FloatArray,
     settings: Settings,
     data: Any = (),
+    scale: FloatArray | None = None,
     report: Report | None = None,
 ) -> Draws:
     """Adapt, then draw.
@@ -219,6 +228,8 @@ def run(
     settings : Settings
     data : nest of tensors
         Reach `log_density` as its second argument; other data of the same shapes compile nothing.
+    scale : array, shape (dimensions,), optional
+        Standard deviations to begin with, before any are learned; ones where not given.
     report : function, optional
         Called with `Progress` after every block.
 
@@ -232,7 +243,7 @@ def run(
     KeyboardInterrupt
         If interrupted during warm-up, before there is any draw.
     """
-    begin, job, kept = time.perf_counter(), _Run(log_density, data, start, settings), []
+    begin, job, kept = time.perf_counter(), _Run(log_density, data, start, scale, settings), []
     total, done, divergences = settings.warmup + settings.draws, 0, 0
 
     def stretch(length: int, phase: str, max_steps: int) -> Any:

@@ -1,0 +1,118 @@
+"""Default priors: weakly informative, scaled to the data, every number explained.
+
+With s the unit of the linear predictor (the standard deviation of a gaussian response under the
+identity link, 1 on the log and logit scales, 0.6 on the probit scale, where the logistic's unit is
+that long), and d(x) the spread of a predictor (its range if it has two values, as 0 and 1, else
+its standard deviation; the rule of rstanarm's `get_scale_value`):
+
+- a common coefficient: normal(0, 2.5 s / d(x)), as rstanarm;
+- the intercept at the predictors' means: normal(m, 2.5 s), with m the mean response on the link
+  scale, or normal(0, 1.5 s) for probabilities, which is nearly flat on (0, 1) (McElreath 2020,
+  section 11.1);
+- the standard deviation of group effects: exponential with mean s / d(x);
+- correlations of group effects: lkj(2);
+- sigma of a gaussian response: exponential with mean sd(y), as rstanarm.
+
+Half-t priors with three degrees of freedom, as brms has them for group standard deviations, are
+wide on log and logit scales; exponential(1) and lkj(2) are what its users ask for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hiermod.formula.design import Design, Term
+from hiermod.models.families import Auxiliary, Family
+from hiermod.models.links import Link
+from hiermod.models.priors import Prior, make, parse
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """The default priors of one model.
+
+    Attributes
+    ----------
+    location, unit : float
+        m and s of the module's text.
+    spread : float
+        Standard deviation of the response, for auxiliary parameters.
+    where : str
+        What the prior of the intercept speaks of.
+    probability : bool
+        Whether the mean is a probability.
+    """
+
+    location: float
+    unit: float
+    spread: float
+    where: str
+    probability: bool
+
+    @classmethod
+    def of(cls, design: Design, family: Family, link: Link, center: bool) -> Defaults:
+        """Read the scales off the data."""
+        y = design.response.values
+        spread = float(np.std(y)) or 1.0
+        probability = not family.location
+        unit = 0.6 if link.name == "probit" else 1.0
+        if family.unit == "sd" and link.name == "identity":
+            unit = spread
+        location = 0.0
+        if family.location:
+            mean = float(np.mean(y))
+            location = mean if link.name == "identity" else float(np.log(max(mean, 0.1)))
+            location -= 0.0 if design.offset is None else float(np.mean(design.offset))
+        where = "at the means of the predictors" if center else "at predictors = 0"
+        return cls(location, unit, spread, where, probability)
+
+    def intercept(self) -> Prior:
+        """Of the intercept."""
+        scale = (1.5 if self.probability else 2.5) * self.unit
+        return make("normal", self.location, scale, source=f"default, {self.where}")
+
+    def common(self, term: Term, columns: FloatArray) -> Prior:
+        """Of the coefficients of a common term; `columns` has shape (N, width)."""
+        scales = tuple(2.5 * self.unit / spread_of(x) for x in columns.T)
+        same = np.ptp(scales) <= 1e-12 * max(scales)
+        return make(
+            "normal", 0.0, scales[0] if same else scales, source="default, scaled to the predictor"
+        )
+
+    def group_sigma(self, effect: Term, columns: FloatArray) -> Prior:
+        """Of the standard deviations of group effects; `columns` has shape (N, width)."""
+        rates = tuple(spread_of(x) / self.unit for x in columns.T)
+        same = np.ptp(rates) <= 1e-12 * max(rates)
+        return make(
+            "exponential", rates[0] if same else rates, source="default, scaled to the data"
+        )
+
+    def group_cor(self) -> Prior:
+        """Of the correlation of the effects of a group."""
+        return make("lkj", 2.0, source="default")
+
+    def auxiliary(self, auxiliary: Auxiliary) -> Prior:
+        """Of a family's parameter beside the mean."""
+        text = auxiliary.prior.format(sd=self.spread, per_sd=1 / self.spread)
+        prior = parse(text, "default, scaled to the response")
+        return make(prior.distribution.name, *prior.arguments, source=prior.source)
+
+
+def spread_of(x: FloatArray) -> float:
+    """d(x) of the module's text; 1 for a constant.
+
+    Examples
+    --------
+    >>> spread_of(np.array([0.0, 1.0, 1.0]))
+    1.0
+    """
+    low, high = float(x.min()), float(x.max())
+    if low == high:
+        return 1.0
+    two = bool(np.all((x == low) | (x == high)))
+    return high - low if two else float(np.std(x))

@@ -1,0 +1,299 @@
+"""The joint distribution, and the way between it and what samplers and users see."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+from numpy.typing import NDArray
+
+from hiermod.formula.design import Design
+from hiermod.models import priors, program
+from hiermod.models.specification import Parameter, Specification
+
+tfb = tfp.bijectors
+FloatArray = NDArray[np.float64]
+Data = dict[str, tf.Tensor]
+
+
+@dataclass(frozen=True)
+class Part:
+    """How a part of the joint distribution is laid out in an unconstrained vector.
+
+    Attributes
+    ----------
+    identifier : str
+    shape : tuple of int
+        Of one draw of the part.
+    support : str
+        ``"real"``, ``"positive"``, ``"interval"`` or ``"correlation"`` (a Cholesky factor).
+    low, high : float
+        Ends of an interval.
+    """
+
+    identifier: str
+    shape: tuple[int, ...]
+    support: str
+    low: float = 0.0
+    high: float = 1.0
+
+    @property
+    def bijector(self) -> Any:
+        """From unconstrained values to values of the part.
+
+        Positive parts are exponentials, as in Stan, not TFP's default softplus: that is the
+        geometry in which scale parameters are closest to normal.
+        """
+        if self.support == "positive":
+            return tfb.Exp()
+        if self.support == "interval":
+            return tfb.Sigmoid(np.float64(self.low), np.float64(self.high))
+        return tfb.CorrelationCholesky() if self.support == "correlation" else tfb.Identity()
+
+    @property
+    def unconstrained_shape(self) -> tuple[int, ...]:
+        """Shape of the unconstrained value."""
+        if self.support == "correlation":
+            return (self.shape[0] * (self.shape[0] - 1) // 2,)
+        return self.shape
+
+    @property
+    def size(self) -> int:
+        """Number of unconstrained dimensions."""
+        return int(np.prod(self.unconstrained_shape))
+
+
+@dataclass(frozen=True)
+class Joint:
+    """The textbook model of a specification.
+
+    Attributes
+    ----------
+    specification : Specification
+    source : str
+        Source of the functions that define it.
+    data, prior : dict of tensor
+        Their arguments.
+    parts : tuple of Part
+        All parts but the response, in the order of the joint distribution.
+    """
+
+    specification: Specification
+    source: str
+    data: Data
+    prior: Data
+    parts: tuple[Part, ...]
+
+    @property
+    def functions(self) -> SimpleNamespace:
+        """The functions of the source."""
+        return program.functions(self.source)
+
+    @cached_property
+    def distribution(self) -> Any:
+        """The `tfd.JointDistributionSequential`."""
+        return self.functions.joint_distribution(self.data, self.prior)
+
+    @cached_property
+    def names(self) -> dict[str, str]:
+        """Names of the parts in the joint distribution, to names of the posterior."""
+        s = self.specification
+        return {p.identifier: p.name for p in s.parameters} | {
+            g.identifier: g.group.factor for g in s.groups
+        }
+
+    @property
+    def dimensions(self) -> int:
+        """Number of unconstrained dimensions."""
+        return sum(part.size for part in self.parts)
+
+    @property
+    def log_density(self) -> Callable[[tf.Tensor, Any], tf.Tensor]:
+        """``log_density(position, arguments)``; models of the same structure share the function."""
+        return _log_density(self.source, self.parts)
+
+    @property
+    def arguments(self) -> tuple[Data, Data]:
+        """Second argument of `log_density`."""
+        return self.data, self.prior
+
+    def values(self, position: FloatArray) -> dict[str, FloatArray]:
+        """Values of the parts, by identifier, at unconstrained positions (..., dimensions)."""
+        values, _ = constrain(self.parts, tf.constant(position))
+        return {p.identifier: v.numpy() for p, v in zip(self.parts, values, strict=True)}
+
+    def start(self) -> tuple[FloatArray, FloatArray]:
+        """A place to start from and the scale of each dimension, before any adaptation.
+
+        Scale parameters start at their prior means, everything else at zero, but the intercept
+        where the data put it; scales are prior standard deviations, one where there is none.
+
+        Returns
+        -------
+        centre, scale : array, shape (dimensions,)
+            Unconstrained.
+        """
+        centre, scale = [], []
+        for part, distribution in zip(self.parts, self.distribution.model, strict=False):
+            middle, spread = np.zeros(part.unconstrained_shape), np.ones(part.unconstrained_shape)
+            if part.support == "real" and not callable(distribution):
+                spread = _moment(distribution, "stddev", part.shape)
+            if part.support == "positive":
+                middle = np.log(_moment(distribution, "mean", part.shape))
+            centre.append(np.ravel(middle))
+            scale.append(np.ravel(spread))
+        if self.specification.intercept and self.parts[0].support == "real":
+            centre[0] = self._intercept_start()
+        return np.concatenate(centre), np.concatenate(scale)
+
+    def _intercept_start(self) -> FloatArray:
+        """The intercept that gives the mean response, kept off the ends of its support."""
+        s = self.specification
+        y, trials, offset = s.design.response.values, s.design.response.trials, s.design.offset
+        mean = np.mean(y) if trials is None else np.sum(y) / max(np.sum(trials), 1.0)
+        if not s.family.location:
+            mean = np.clip(mean, 0.05, 0.95)
+        elif s.link.name != "identity":
+            mean = max(mean, 0.1)
+        return eta_of(s, np.array([mean])) - (0.0 if offset is None else offset.mean())
+
+    def explain(self, position: FloatArray) -> str:
+        """Which parts have a density that is not finite at an unconstrained position."""
+        values, _ = constrain(self.parts, tf.constant(position))
+        parts = self.distribution.log_prob_parts([*values, self.data["y"]])
+        names = self.names | {self.specification.response: "the likelihood"}
+        bad = [
+            f"{names[identifier]} has log density {float(v):g}"
+            for identifier, v in zip(
+                [*(p.identifier for p in self.parts), self.specification.response],
+                parts,
+                strict=True,
+            )
+            if not np.isfinite(v)
+        ]
+        return "; ".join(bad) + "." if bad else "Only the gradient is not finite."
+
+
+def join(specification: Specification) -> Joint:
+    """The joint distribution of a specification.
+
+    Examples
+    --------
+    >>> from hiermod import load_data, model
+    >>> joint = model(load_data("reedfrogs"), "prop(surv, density) ~ pred", family="binomial").joint
+    >>> [part for part in joint.dtype]  # three parts: two coefficients and the response
+    [tf.float64, tf.float64, tf.float64]
+    """
+    return Joint(
+        specification=specification,
+        source=program.source(specification),
+        data={k: tf.constant(v) for k, v in arrays(specification, specification.design).items()},
+        prior={p.identifier: _numbers(p) for p in specification.parameters},
+        parts=(
+            *(_part(p) for p in specification.parameters),
+            *(Part(g.identifier, g.shape, "real") for g in specification.groups),
+        ),
+    )
+
+
+def arrays(specification: Specification, design: Design) -> dict[str, NDArray[Any]]:
+    """The ``data`` of the program for a design: the training data, or new rows.
+
+    Returns
+    -------
+    dict
+        ``y``, and what the program needs of ``X`` (P, N; centred as in training), ``offset``,
+        ``trials``, ``weights`` (N,), ``index_<group>`` (N,) and ``Z_<group>`` (K, N).
+    """
+    response = design.response
+    out: dict[str, NDArray[Any]] = {"y": response.values}
+    if design.terms:
+        out["X"] = np.ascontiguousarray((design.X - specification.means).T)
+    if program.needs_offset(specification):
+        out["offset"] = np.zeros(design.n_rows) if design.offset is None else design.offset
+    if response.trials is not None:
+        out["trials"] = response.trials
+    if response.weights is not None:
+        out["weights"] = response.weights
+    for g, group in zip(specification.groups, design.groups, strict=True):
+        out[f"index_{g.key}"] = group.index
+        if not (len(group.effects) == 1 and group.effects[0].name == "1"):
+            out[f"Z_{g.key}"] = np.ascontiguousarray(group.Z.T)
+    return out
+
+
+def eta_of(specification: Specification, mean: FloatArray) -> FloatArray:
+    """The linear predictor that gives a mean: the link function."""
+    scope = {"tf": tf, "normal": tfp.distributions.Normal(np.float64(0), np.float64(1))}
+    scope["mean"] = tf.constant(np.asarray(mean, np.float64))
+    return np.asarray(eval(specification.link.eta, scope))
+
+
+def constrain(parts: Sequence[Part], position: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor]:
+    """Values of the parts, and the log determinant of the Jacobian.
+
+    Parameters
+    ----------
+    parts : sequence of Part
+    position : tensor, shape (..., dimensions)
+
+    Returns
+    -------
+    list of tensor
+        One a part, each (..., *part.shape).
+    tensor, shape (...)
+    """
+    values, begin = [], 0
+    log_det = tf.zeros(tf.shape(position)[:-1], position.dtype)
+    for part in parts:
+        shape = part.unconstrained_shape
+        raw = position[..., begin : begin + part.size]
+        raw = tf.reshape(raw, tf.concat([tf.shape(position)[:-1], shape], axis=0))
+        begin += part.size
+        if part.support == "real":
+            values.append(raw)
+            continue
+        bijector = part.bijector
+        values.append(bijector.forward(raw))
+        log_det += bijector.forward_log_det_jacobian(raw, event_ndims=len(shape))
+    return values, log_det
+
+
+@lru_cache(maxsize=64)
+def _log_density(source: str, parts: tuple[Part, ...]) -> Callable[[tf.Tensor, Any], tf.Tensor]:
+    """The log density, in unconstrained space, of all models with this source."""
+    functions = program.functions(source)
+
+    def log_density(position: tf.Tensor, arguments: tuple[Data, Data]) -> tf.Tensor:
+        data, prior = arguments
+        values, log_det = constrain(parts, position)
+        joint = functions.joint_distribution(data, prior)
+        return joint.log_prob([*values, data["y"]]) + log_det
+
+    return log_density
+
+
+def _moment(distribution: Any, name: str, shape: tuple[int, ...]) -> FloatArray:
+    """A moment of a prior, where it is finite and positive; elsewhere 1."""
+    try:
+        value = np.asarray(getattr(distribution, name)())
+    except NotImplementedError:
+        return np.ones(shape)
+    return np.broadcast_to(np.where(np.isfinite(value) & (value > 0), value, 1.0), shape)
+
+
+def _part(p: Parameter) -> Part:
+    """Layout of a parameter."""
+    low, high = priors.ends(p.prior)
+    return Part(p.identifier, p.shape, priors.support(p.prior), low, high)
+
+
+def _numbers(p: Parameter) -> tf.Tensor | tuple[tf.Tensor, ...]:
+    """The numbers of a prior, read by position."""
+    return tuple(tf.constant(np.asarray(a, np.float64)) for a in p.prior.arguments)

@@ -1,0 +1,106 @@
+"""Links, as expressions of the linear predictor.
+
+A link is written once, as the source of TensorFlow expressions of ``eta``: the program that
+`model.joint` is built from, and that `model.code()` prints, is put together from them. Likelihoods
+ask for the mean on the scale on which they are stable (`log`, `logit`), not always for the mean.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hiermod.errors import ModelError, did_you_mean
+
+
+@dataclass(frozen=True)
+class Link:
+    """A link function g with g(mean) = eta.
+
+    Attributes
+    ----------
+    name : str
+    mean : str
+        Expression of the mean, the inverse link.
+    eta : str
+        Expression of the linear predictor in terms of ``mean``.
+    log_mean : str
+        Expression of the logarithm of the mean.
+    logit_mean : str
+        Expression of its logit, for means in (0, 1).
+    latex : str
+        The link in LaTeX, with ``{}`` for the mean.
+    """
+
+    name: str
+    mean: str
+    eta: str
+    log_mean: str
+    logit_mean: str
+    latex: str
+
+
+# log(-expm1(-x)) is the logarithm of 1 - exp(-x) (Maechler 2012, "Accurately computing
+# log(1 - exp(-|a|))"); ``normal`` is the standard normal distribution.
+LINKS: dict[str, Link] = {
+    link.name: link
+    for link in (
+        Link(
+            name="identity",
+            mean="eta",
+            eta="mean",
+            log_mean="tf.math.log(eta)",
+            logit_mean="tf.math.log(eta) - tf.math.log1p(-eta)",
+            latex="{}",
+        ),
+        Link(
+            name="log",
+            mean="tf.exp(eta)",
+            eta="tf.math.log(mean)",
+            log_mean="eta",
+            logit_mean="eta - tf.math.log(-tf.math.expm1(eta))",
+            latex=r"\log {}",
+        ),
+        Link(
+            name="logit",
+            mean="tf.math.sigmoid(eta)",
+            eta="tf.math.log(mean) - tf.math.log1p(-mean)",
+            log_mean="tf.math.log_sigmoid(eta)",
+            logit_mean="eta",
+            latex=r"\operatorname{{logit}} {}",
+        ),
+        Link(
+            name="probit",
+            mean="normal.cdf(eta)",
+            eta="normal.quantile(mean)",
+            log_mean="normal.log_cdf(eta)",
+            logit_mean="normal.log_cdf(eta) - normal.log_cdf(-eta)",
+            latex=r"\Phi^{{-1}}({})",
+        ),
+        Link(
+            name="cloglog",
+            mean="-tf.math.expm1(-tf.exp(eta))",
+            eta="tf.math.log(-tf.math.log1p(-mean))",
+            log_mean="tf.math.log(-tf.math.expm1(-tf.exp(eta)))",
+            logit_mean="tf.exp(eta) + tf.math.log(-tf.math.expm1(-tf.exp(eta)))",
+            latex=r"\log(-\log(1 - {}))",
+        ),
+    )
+}
+
+
+def link(name: str, allowed: tuple[str, ...] = tuple(LINKS)) -> Link:
+    """The link of that name.
+
+    Raises
+    ------
+    ModelError
+        If there is none, or it is not among `allowed`.
+
+    Examples
+    --------
+    >>> link("cloglog").mean
+    '-tf.math.expm1(-tf.exp(eta))'
+    """
+    if name not in allowed:
+        raise ModelError(f"unknown link {name!r}. {did_you_mean(str(name), allowed)}")
+    return LINKS[name]

@@ -1,0 +1,355 @@
+"""Priors: their notation, their distributions, their support."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import tensorflow_probability as tfp
+
+from hiermod.errors import PriorError, did_you_mean
+
+tfd = tfp.distributions
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """A distribution that a prior string can name.
+
+    Attributes
+    ----------
+    name : str
+        Stan's name.
+    arguments : tuple of str
+        TFP's names of the arguments, in Stan's order.
+    tfp : str
+        Name of the class in `tfp.distributions`.
+    support : str
+        ``"real"``, ``"positive"``, ``"interval"`` or ``"correlation"``.
+    positive : tuple of str
+        Arguments that must be positive.
+    """
+
+    name: str
+    arguments: tuple[str, ...]
+    tfp: str
+    support: str
+    positive: tuple[str, ...] = ()
+
+
+DISTRIBUTIONS: dict[str, Distribution] = {
+    d.name: d
+    for d in (
+        Distribution("normal", ("loc", "scale"), "Normal", "real", ("scale",)),
+        Distribution(
+            "student_t", ("df", "loc", "scale"), "StudentT", "real", ("df", "scale")
+        ),
+        Distribution("cauchy", ("loc", "scale"), "Cauchy", "real", ("scale",)),
+        Distribution("laplace", ("loc", "scale"), "Laplace", "real", positive=("scale",)),
+        Distribution("logistic", ("loc", "scale"), "Logistic", "real", positive=("scale",)),
+        Distribution("half_normal", ("scale",), "HalfNormal", "positive", positive=("scale",)),
+        Distribution(
+            "exponential", ("rate",), "Exponential", "positive", positive=("rate",)
+        ),
+        Distribution(
+            "gamma",
+            ("concentration", "rate"),
+            "Gamma",
+            "positive",
+            positive=("concentration", "rate"),
+        ),
+        Distribution(
+            "inv_gamma",
+            ("concentration", "scale"),
+            "InverseGamma",
+            "positive",
+            positive=("concentration", "scale"),
+        ),
+        Distribution("lognormal", ("loc", "scale"), "LogNormal", "positive", positive=("scale",)),
+        Distribution(
+            "beta",
+            ("concentration1", "concentration0"),
+            "Beta",
+            "interval",
+            positive=("concentration1", "concentration0"),
+        ),
+        Distribution("uniform", ("low", "high"), "Uniform", "interval"),
+        Distribution("lkj", ("concentration",), "CholeskyLKJ", "correlation",
+                     positive=("concentration",)),
+    )
+}
+
+# The same distributions cut at zero, for parameters that are positive; their location is zero.
+HALVES: dict[str, Distribution] = {
+    "normal": Distribution("normal", ("loc", "scale"), "HalfNormal", "positive"),
+    "student_t": Distribution("student_t", ("df", "loc", "scale"), "HalfStudentT", "positive"),
+    "cauchy": Distribution("cauchy", ("loc", "scale"), "HalfCauchy", "positive"),
+}
+TRUNCATED_NORMAL = Distribution(
+    "normal", ("loc", "scale", "low", "high"), "TruncatedNormal", "positive"
+)
+
+
+@dataclass(frozen=True)
+class Prior:
+    """A prior of one parameter.
+
+    Attributes
+    ----------
+    text : str
+        In Stan's notation, ``"normal(0, 1.5)"``; of a TFP distribution, its TFP call.
+    source : str
+        Where it came from: ``"default"`` with its rule, or the key of ``priors=``.
+    distribution : Distribution or None
+        None for a TFP distribution of the user's.
+    arguments : tuple of float or tuple of float
+        Numbers, one an argument; a tuple has one number per column of the term.
+    custom : tfd.Distribution, optional
+        The user's own.
+    """
+
+    text: str
+    source: str
+    distribution: Distribution | None
+    arguments: tuple[Any, ...] = ()
+    custom: Any = None
+
+
+def make(name: str, *arguments: Any, source: str) -> Prior:
+    """A prior from the table, with numbers (or one tuple of numbers per column).
+
+    Examples
+    --------
+    >>> make("normal", 0.0, 1.5, source="default").text
+    'normal(0, 1.5)'
+    """
+    shown = ", ".join(
+        "[" + ", ".join(f"{v:.4g}" for v in a) + "]" if isinstance(a, tuple) else f"{a:.4g}"
+        for a in arguments
+    )
+    return Prior(f"{name}({shown})", source, DISTRIBUTIONS[name], tuple(arguments))
+
+
+_CALL = re.compile(r"\s*([A-Za-z_]\w*)\s*\((.*)\)\s*$", re.DOTALL)
+
+
+def parse(text: str, source: str) -> Prior:
+    """Read a prior in Stan's notation.
+
+    Parameters
+    ----------
+    text : str
+        For example ``"student_t(3, 0, 2.5)"``.
+    source : str
+        Key of ``priors=`` that it stands under, for messages.
+
+    Raises
+    ------
+    PriorError
+        If it cannot be read, or its numbers are out of range.
+
+    Examples
+    --------
+    >>> parse("exponential(1)", "sigma").arguments
+    (1.0,)
+    """
+    where = f"prior of {source!r}, {text!r}"
+    match = _CALL.match(text)
+    if not match:
+        raise PriorError(f"{where}, is not of the form name(numbers), such as normal(0, 1).")
+    name, inside = match.groups()
+    if name not in DISTRIBUTIONS:
+        raise PriorError(f"{where}: unknown distribution. {did_you_mean(name, DISTRIBUTIONS)}")
+    distribution = DISTRIBUTIONS[name]
+    try:
+        numbers = tuple(float(ast.literal_eval(p.strip())) for p in inside.split(",") if p.strip())
+    except (ValueError, SyntaxError, TypeError) as error:
+        raise PriorError(f"{where}: the arguments must be numbers.") from error
+    if len(numbers) != len(distribution.arguments):
+        raise PriorError(
+            f"{where}: {name} takes {len(distribution.arguments)} numbers "
+            f"({', '.join(distribution.arguments)}), not {len(numbers)}."
+        )
+    values = dict(zip(distribution.arguments, numbers, strict=True))
+    for argument in distribution.positive:
+        if not values[argument] > 0:
+            raise PriorError(f"{where}: {argument} must be positive.")
+    if name == "uniform" and not values["low"] < values["high"]:
+        raise PriorError(f"{where}: the lower end must be below the upper end.")
+    return Prior(text.strip(), source, distribution, numbers)
+
+
+def read(value: Any, source: str) -> Prior:
+    """A prior from what a user gives: a string, or a scalar TFP distribution.
+
+    Raises
+    ------
+    PriorError
+        If it is neither, or a distribution that is not scalar and continuous.
+    """
+    if isinstance(value, str):
+        return parse(value, source)
+    if not isinstance(value, tfd.Distribution):
+        raise PriorError(
+            f"prior of {source!r}: give a string such as 'normal(0, 1)' or a TFP distribution, "
+            f"not {type(value).__name__}."
+        )
+    if tuple(value.event_shape) or tuple(value.batch_shape):
+        raise PriorError(
+            f"prior of {source!r}: the distribution must be scalar, but its batch shape is "
+            f"{tuple(value.batch_shape)} and its event shape {tuple(value.event_shape)}."
+        )
+    if not value.dtype.is_floating or value.experimental_default_event_space_bijector() is None:
+        raise PriorError(f"prior of {source!r}: the distribution must be continuous.")
+    try:
+        return Prior(custom_source(value), source, None, custom=value)
+    except (TypeError, ValueError) as error:
+        raise PriorError(
+            f"prior of {source!r}: {type(value).__name__} is not made of numbers alone; give a "
+            f"distribution such as tfd.Gamma(2.0, 0.1)."
+        ) from error
+
+
+def custom_source(distribution: Any) -> str:
+    """The call that makes a TFP distribution, in float64.
+
+    Examples
+    --------
+    >>> custom_source(tfd.Gamma(2.0, rate=0.5))
+    'tfd.Gamma(concentration=np.float64(2.0), rate=np.float64(0.5))'
+    """
+    skip = {"validate_args", "allow_nan_stats", "name", "force_probs_to_zero_outside_support"}
+    parts = []
+    for name, value in distribution.parameters.items():
+        if name in skip or value is None:
+            continue
+        if isinstance(value, tfd.Distribution):
+            parts.append(f"{name}={custom_source(value)}")
+        elif isinstance(value, bool):
+            parts.append(f"{name}={value}")
+        else:
+            parts.append(f"{name}={_number(float(np.asarray(value)))}")
+    return f"tfd.{type(distribution).__name__}({', '.join(parts)})"
+
+
+def support(prior: Prior) -> str:
+    """Support of a prior: ``"real"``, ``"positive"``, ``"interval"`` or ``"correlation"``."""
+    if prior.distribution is not None:
+        return prior.distribution.support
+    low, high = ends(prior)
+    if np.isinf(low):
+        return "real"
+    return "positive" if np.isinf(high) else "interval"
+
+
+def on_positive(prior: Prior, name: str) -> Prior:
+    """The prior of a parameter that is positive: cut at zero if it has negative values.
+
+    Raises
+    ------
+    PriorError
+        If it cannot be cut, or leaves (0, inf).
+
+    Examples
+    --------
+    >>> on_positive(parse("normal(0, 1)", "sigma"), "sigma").distribution.tfp
+    'HalfNormal'
+    """
+    has = support(prior)
+    if has != "real" and ends(prior)[0] >= 0:
+        return prior
+    half = HALVES.get(prior.distribution.name) if prior.distribution is not None else None
+    if has != "real" or half is None:
+        raise PriorError(
+            f"prior of {name!r}, {prior.text!r}, does not fit: {name} is positive. Use for example "
+            f"'exponential(1)', 'half_normal(1)' or 'normal(0, 1)', which is cut at zero."
+        )
+    values = dict(zip(half.arguments, prior.arguments, strict=True))
+    if values["loc"] == 0:
+        if half.name == "normal":
+            half = DISTRIBUTIONS["half_normal"]
+        kept = tuple(values[a] for a in half.arguments)
+        return replace(prior, distribution=half, arguments=kept)
+    if half.name == "normal":
+        return replace(
+            prior, distribution=TRUNCATED_NORMAL, arguments=(*prior.arguments, 0.0, np.inf)
+        )
+    raise PriorError(
+        f"prior of {name!r}, {prior.text!r}, does not fit: on a positive parameter its location "
+        f"must be 0."
+    )
+
+
+def source(prior: Prior, numbers: str | None) -> str:
+    """Source of the TFP distribution of a prior.
+
+    Parameters
+    ----------
+    prior : Prior
+    numbers : str or None
+        Expression that the arguments are read from by position; None writes them out.
+
+    Examples
+    --------
+    >>> source(parse("normal(0, 1.5)", "x"), None)
+    'tfd.Normal(loc=np.float64(0.0), scale=np.float64(1.5))'
+    >>> source(parse("normal(0, 1.5)", "x"), 'prior["x"]')
+    'tfd.Normal(loc=prior["x"][0], scale=prior["x"][1])'
+    """
+    if prior.distribution is None:
+        return prior.text
+    values = [
+        _number(a) if numbers is None else f"{numbers}[{i}]" for i, a in enumerate(prior.arguments)
+    ]
+    pairs = zip(prior.distribution.arguments, values, strict=True)
+    return f"tfd.{prior.distribution.tfp}({', '.join(f'{k}={v}' for k, v in pairs)})"
+
+
+def _number(value: Any) -> str:
+    """A float64 as source."""
+    if isinstance(value, tuple):
+        return f"np.array({list(value)!r})"
+    return "np.float64(np.inf)" if np.isinf(value) else f"np.float64({float(value)!r})"
+
+
+def ends(prior: Prior) -> tuple[float, float]:
+    """Ends of the support of a scalar prior."""
+    if prior.distribution is None:
+        bijector = prior.custom.experimental_default_event_space_bijector()
+        low, high = np.asarray(
+            bijector.forward(np.array([-1e4, 1e4], prior.custom.dtype.as_numpy_dtype))
+        )
+        return (-np.inf if low < -9e3 else float(low)), (np.inf if high > 9e3 else float(high))
+    if prior.distribution.name == "uniform":
+        return prior.arguments
+    return {"real": (-np.inf, np.inf), "positive": (0.0, np.inf)}.get(
+        prior.distribution.support, (0.0, 1.0)
+    )
+
+
+def merge(priors: Mapping[str, Any] | None, allowed: Mapping[str, str]) -> dict[str, Prior]:
+    """Read a user's ``priors=`` and check its keys.
+
+    Parameters
+    ----------
+    priors : mapping, optional
+    allowed : mapping
+        Every name and class that the model has.
+
+    Raises
+    ------
+    PriorError
+        If a key names nothing in the model.
+    """
+    out = {}
+    for key, value in (priors or {}).items():
+        if key not in allowed:
+            raise PriorError(
+                f"there is no parameter or class {key!r} in the model. {did_you_mean(key, allowed)}"
+            )
+        out[key] = read(value, key)
+    return out

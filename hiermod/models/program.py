@@ -1,0 +1,242 @@
+"""The program: a specification as the source of a TFP joint distribution.
+
+`model.joint` is built by running this source, `model.code()` prints it, and the engine compiles
+it: they cannot differ. What varies between data sets of the same structure (arrays, numbers of the
+priors) is not in the source but in its arguments, so the source is also the key under which
+compiled programs are kept.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from hiermod.models import families, priors
+from hiermod.models.specification import GroupEffects, Parameter, Specification
+from hiermod.models.weighted import Weighted
+
+HEADER = """\
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+tfd, tfb = tfp.distributions, tfp.bijectors
+normal = tfd.Normal(np.float64(0), np.float64(1))
+"""
+
+
+def source(specification: Specification, *, literal: bool = False) -> str:
+    """Source of the functions that make up a model.
+
+    Parameters
+    ----------
+    specification : Specification
+    literal : bool
+        Write the numbers of the priors out, instead of reading them from ``prior``.
+
+    Returns
+    -------
+    str
+        Defines ``effects_<group>`` for every group term, ``linear_predictor``, ``likelihood``,
+        ``fitted`` and ``joint_distribution``. Arrays come in through ``data``: ``X`` (P, N),
+        ``Z_<group>`` (K, N), ``index_<group>`` (N,), ``offset``, ``trials``, ``weights`` (N,).
+    """
+    parts = [_effects(g) for g in specification.groups]
+    parts += [
+        _predictor(specification),
+        _likelihood(specification),
+        _fitted(specification),
+        _joint(specification, literal),
+    ]
+    return "\n\n".join(parts)
+
+
+@lru_cache(maxsize=256)
+def functions(text: str) -> SimpleNamespace:
+    """Run a source; the functions it defines.
+
+    The text is put together in this module from identifiers and numbers only.
+    """
+    namespace: dict[str, Any] = {
+        "np": np,
+        "tf": tf,
+        "tfd": tfp.distributions,
+        "tfb": tfp.bijectors,
+        "normal": tfp.distributions.Normal(np.float64(0), np.float64(1)),
+        "Weighted": Weighted,
+    }
+    exec(compile(text, "<hiermod model>", "exec"), namespace)
+    return SimpleNamespace(**namespace)
+
+
+def effects_arguments(g: GroupEffects) -> list[str]:
+    """Arguments of ``effects_<group>``."""
+    return [*(p.identifier for p in g.sigmas), *([g.cor.identifier] if g.cor else []), g.identifier]
+
+
+def deviations(g: GroupEffects) -> str:
+    """Name, inside the program, of the deviations of a group term."""
+    return f"u_{g.key}" if g.noncentered else g.identifier
+
+
+def predictor_arguments(specification: Specification) -> list[str]:
+    """Arguments of ``linear_predictor`` after ``data``."""
+    first = [specification.intercept.identifier] if specification.intercept else []
+    return [
+        *first,
+        *(p.identifier for p in specification.common),
+        *(deviations(g) for g in specification.groups),
+    ]
+
+
+def needs_offset(s: Specification) -> bool:
+    """Whether the predictor adds an offset; a lone intercept needs one to have a row for each."""
+    return s.design.offset is not None or not (s.common or s.groups)
+
+
+def _scale(g: GroupEffects) -> str:
+    """Expression of the standard deviations of a group's effects, shape [..., K]."""
+    if len(g.sigmas) == 1:
+        (only,) = g.sigmas
+        return only.identifier if only.labels else f"{only.identifier}[..., tf.newaxis]"
+    columns = ", ".join(
+        p.identifier if p.labels else f"{p.identifier}[..., tf.newaxis]" for p in g.sigmas
+    )
+    return f"tf.concat([{columns}], axis=-1)"
+
+
+def _effects(g: GroupEffects) -> str:
+    """Deviations from standard normal values; a group in centred form needs none."""
+    if not g.noncentered:
+        return ""
+    if g.cor:
+        result = (
+            f"tf.matmul(({_scale(g)})[..., tf.newaxis] * {g.cor.identifier}, {g.identifier})"
+        )
+    else:
+        result = f"({_scale(g)})[..., tf.newaxis] * {g.identifier}"
+    return (
+        f"def effects_{g.key}({', '.join(effects_arguments(g))}):\n"
+        f'    """Deviations of the levels, shape [..., effects, levels]."""\n'
+        f"    return {result}\n"
+    )
+
+
+def _predictor(s: Specification) -> str:
+    """The linear predictor."""
+    lines = [f"def linear_predictor({', '.join(['data', *predictor_arguments(s)])}):"]
+    lines.append('    """Linear predictor of the rows, shape [..., rows]."""')
+    terms = [f"{s.intercept.identifier}[..., tf.newaxis]"] if s.intercept else []
+    if s.common:
+        columns = ", ".join(
+            p.identifier if p.labels else f"{p.identifier}[..., tf.newaxis]" for p in s.common
+        )
+        lines.append(f"    beta = tf.concat([{columns}], axis=-1)")
+        terms.append('tf.tensordot(beta, data["X"], axes=1)')
+    for g in s.groups:
+        taken = f'tf.gather({deviations(g)}, data["index_{g.key}"], axis=-1)'
+        if len(g.group.effects) == 1 and g.group.effects[0].name == "1":
+            terms.append(f"{taken}[..., 0, :]")
+        else:
+            terms.append(f'tf.reduce_sum({taken} * data["Z_{g.key}"], axis=-2)')
+    if needs_offset(s):
+        terms.append('data["offset"]')
+    lines.append(f"    eta = {terms[0]}")
+    lines += [f"    eta += {term}" for term in terms[1:]]
+    return "\n".join([*lines, "    return eta\n"])
+
+
+def _likelihood(s: Specification) -> str:
+    """The distribution of the rows, not yet joined into one event."""
+    arguments = ", ".join(["data", "eta", *(p.identifier for p in s.auxiliary)])
+    expression = families.likelihood(s.family, s.link)
+    if s.design.response.weights is not None:
+        expression = f'Weighted({expression}, data["weights"])'
+    return (
+        f"def likelihood({arguments}):\n"
+        f'    """Distribution of the response of every row, given the linear predictor."""\n'
+        f"    return {expression}\n"
+    )
+
+
+def _fitted(s: Specification) -> str:
+    return (
+        f"def fitted(data, eta):\n"
+        f'    """Expected response of every row, given the linear predictor."""\n'
+        f"    return {families.fitted(s.family, s.link)}\n"
+    )
+
+
+def _prior(p: Parameter, literal: bool) -> str:
+    """One part of the joint distribution."""
+    distribution = priors.source(p.prior, None if literal else f'prior["{p.identifier}"]')
+    if p.size:
+        (eta,) = ["" if literal else f'prior["{p.identifier}"][0]']
+        eta = priors._number(p.prior.arguments[0]) if literal else eta
+        return f"tfd.CholeskyLKJ({p.size}, concentration={eta}, name={p.identifier!r})"
+    if not p.labels:
+        return f"{distribution[:-1]}, name={p.identifier!r})"
+    if any(isinstance(a, tuple) for a in p.prior.arguments):
+        return f"tfd.Independent({distribution}, reinterpreted_batch_ndims=1, name={p.identifier!r})"
+    return f"tfd.Sample({distribution}, {len(p.labels)}, name={p.identifier!r})"
+
+
+def _group_part(g: GroupEffects, earlier: list[str]) -> str:
+    """The part of the joint distribution that holds the effects of a group term."""
+    shape = f"{list(g.shape)}"
+    if g.noncentered:
+        return (
+            f"tfd.Sample(tfd.Normal(np.float64(0), np.float64(1)), {shape}, name={g.identifier!r})"
+        )
+    arguments = ", ".join(reversed(earlier))
+    if g.cor:
+        body = (
+            f"tfd.TransformedDistribution(tfd.Sample(tfd.MultivariateNormalTriL("
+            f"scale_tril=({_scale(g)})[..., tf.newaxis] * {g.cor.identifier}), {g.shape[1]}), "
+            f"tfb.Transpose(rightmost_transposed_ndims=2), name={g.identifier!r})"
+        )
+    else:
+        body = (
+            f"tfd.Independent(tfd.Normal(tf.zeros({shape}, tf.float64), "
+            f"({_scale(g)})[..., tf.newaxis]), reinterpreted_batch_ndims=2, name={g.identifier!r})"
+        )
+    return f"lambda {arguments}: {body}"
+
+
+def _joint(s: Specification, literal: bool) -> str:
+    """The joint distribution; its parts in the order of `Specification.parameters`, groups next."""
+    lines, names = [], []
+
+    def add(name: str, expression: str, comment: str) -> None:
+        lines.append(f"        # {comment}")
+        lines.append(f"        {expression},")
+        names.append(name)
+
+    for p in s.parameters:
+        add(p.identifier, _prior(p, literal), f"{p.name} ~ {p.prior.text}" if literal else p.role)
+    for g in s.groups:
+        add(g.identifier, _group_part(g, names), f"effects of {g.group.factor}")
+    inner = [p.identifier for p in s.auxiliary]
+    made = [
+        f"effects_{g.key}({', '.join(effects_arguments(g))})" if g.noncentered else g.identifier
+        for g in s.groups
+    ]
+    first = predictor_arguments(s)[: len(predictor_arguments(s)) - len(made)]
+    eta = f"linear_predictor({', '.join(['data', *first, *made])})"
+    row = f"likelihood({', '.join(['data', eta, *inner])})"
+    body = f"tfd.Independent({row}, reinterpreted_batch_ndims=1, name={s.response!r})"
+    lines.append(f"        lambda {', '.join(reversed(names))}: {body},")
+    arguments = "data" if literal else "data, prior"
+    return (
+        f"def joint_distribution({arguments}):\n"
+        f'    """The joint distribution of the parameters and the response."""\n'
+        f"    parts = [\n" + "\n".join(lines) + "\n    ]\n"
+        "    return tfd.JointDistributionSequential(\n"
+        "        parts, batch_ndims=0, use_vectorized_map=False\n"
+        "    )\n"
+    )

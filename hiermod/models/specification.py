@@ -1,0 +1,309 @@
+"""The specification: a design, a family, a link and a prior for every parameter, all checked."""
+
+from __future__ import annotations
+
+import keyword
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hiermod.errors import ModelError, PriorError, did_you_mean
+from hiermod.formula.design import Design, Group, Term
+from hiermod.models import defaults, families, links, priors
+from hiermod.models.priors import Prior
+
+FloatArray = NDArray[np.float64]
+
+CLASSES = {
+    "Intercept": "Intercept",
+    "common": "common",
+    "group_sigma": "group_sigma",
+    "group_cor": "group_cor",
+}
+"""Roles whose name is also a class key of ``priors=``."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A part of the joint distribution that has a prior.
+
+    Attributes
+    ----------
+    name : str
+        Name in the posterior and key in ``priors=``.
+    identifier : str
+        Name in the joint distribution, a Python identifier.
+    role : str
+        ``"Intercept"``, ``"common"``, ``"group_sigma"``, ``"group_cor"`` or ``"auxiliary"``.
+    labels : tuple of str
+        Labels of its elements; empty for a scalar.
+    size : int
+        Rows and columns of a correlation; 0 otherwise.
+    prior : Prior
+    """
+
+    name: str
+    identifier: str
+    role: str
+    labels: tuple[str, ...]
+    prior: Prior
+    size: int = 0
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of a single draw."""
+        if self.size:
+            return (self.size, self.size)
+        return (len(self.labels),) if self.labels else ()
+
+
+@dataclass(frozen=True)
+class GroupEffects:
+    """The effects of one group term and their parameters.
+
+    Attributes
+    ----------
+    group : Group
+    sigmas : tuple of Parameter
+        Standard deviations, one parameter for each of `group.effects`.
+    cor : Parameter, optional
+        Correlation of the effects of a level.
+    identifier : str
+        Of the part that holds the effects in the joint distribution, shape (K, J).
+    function : str
+        Name of the function of the program that gives the deviations.
+    noncentered : bool
+        Whether that part holds standard normal values, which sigma and the correlation turn into
+        deviations, or the deviations themselves.
+    """
+
+    group: Group
+    sigmas: tuple[Parameter, ...]
+    cor: Parameter | None
+    identifier: str
+    key: str
+    noncentered: bool
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Effects and levels, (K, J)."""
+        return self.group.Z.shape[1], len(self.group.levels)
+
+    def name(self, effect: Term) -> str:
+        """Name of the deviations of one effect in the posterior."""
+        return f"{effect.name}|{self.group.factor}"
+
+
+@dataclass(frozen=True)
+class Specification:
+    """A model, complete and checked; nothing is compiled yet.
+
+    Attributes
+    ----------
+    design : Design
+    family : Family
+    link : Link
+    center : bool
+        Whether the common predictors are centred and the prior of the intercept speaks of the
+        intercept at their means.
+    intercept : Parameter, optional
+    common : tuple of Parameter
+        One for each of `design.terms`.
+    groups : tuple of GroupEffects
+    auxiliary : tuple of Parameter
+        Of the family, such as ``sigma``.
+    response : str
+        Identifier of the response in the joint distribution.
+    """
+
+    design: Design
+    family: families.Family
+    link: links.Link
+    center: bool
+    intercept: Parameter | None
+    common: tuple[Parameter, ...]
+    groups: tuple[GroupEffects, ...]
+    auxiliary: tuple[Parameter, ...]
+    response: str
+
+    @cached_property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Everything that has a prior, in the order of the joint distribution."""
+        first = (self.intercept,) if self.intercept else ()
+        grouped = [p for g in self.groups for p in (*g.sigmas, *((g.cor,) if g.cor else ()))]
+        return (*first, *self.common, *grouped, *self.auxiliary)
+
+    @cached_property
+    def means(self) -> FloatArray:
+        """What is subtracted from the common predictors, shape (P,)."""
+        if self.center:
+            return np.asarray(self.design.X.mean(axis=0))
+        return np.zeros(self.design.X.shape[1])
+
+
+RESERVED = {"np", "tf", "tfp", "tfd", "tfb", "normal", "data", "prior", "eta", "joint", "mean"}
+
+
+class _Identifiers:
+    """Gives every name a Python identifier of its own."""
+
+    def __init__(self) -> None:
+        self._taken = set(RESERVED)
+
+    def __call__(self, name: str) -> str:
+        base = re.sub(r"\W+", "_", name).strip("_") or "term"
+        base = base if base.isascii() else "".join(c if c.isascii() else "_" for c in base)
+        if base[0].isdigit() or keyword.iskeyword(base):
+            base = f"_{base}" if base[0].isdigit() else f"{base}_"
+        base = base.lstrip("_") if not base.lstrip("_")[:1].isdigit() else f"x{base.lstrip('_')}"
+        base, i = base or "term", 2
+        identifier = base
+        while identifier in self._taken:
+            identifier, i = f"{base}_{i}", i + 1
+        self._taken.add(identifier)
+        return identifier
+
+
+def specify(
+    design: Design,
+    family: str = "gaussian",
+    link: str | None = None,
+    priors_: Mapping[str, Any] | None = None,
+    center: bool = True,
+    noncentered: bool | Mapping[str, bool] = True,
+) -> Specification:
+    """Put a model together and check it.
+
+    Parameters
+    ----------
+    design : Design
+    family, link : str
+        `link` defaults to the family's own.
+    priors_ : mapping, optional
+        From names or classes to strings or TFP distributions; a name wins over its class.
+    center : bool
+        Without an intercept nothing is centred.
+    noncentered : bool or mapping from grouping factor to bool
+
+    Returns
+    -------
+    Specification
+
+    Raises
+    ------
+    ModelError, DataError, PriorError
+        See `hiermod.model`.
+    """
+    kind = families.family(family)
+    response = design.response
+    families.check_response(kind, response.name, response.values, response.trials)
+    chosen = links.link(link or kind.links[0], kind.links)
+    center = center and design.intercept
+    rule = defaults.Defaults.of(design, kind, chosen, center)
+    identifiers = _Identifiers()
+    drafts = list(_drafts(design, kind, rule, identifiers))
+    if not drafts:
+        raise ModelError("the model has no parameters: add an intercept or a predictor.")
+    given = priors.merge(priors_, {**CLASSES, **{d.name: d.role for d in drafts}})
+    made = {d.name: _with_prior(d, given) for d in drafts}
+    return Specification(
+        design=design,
+        family=kind,
+        link=chosen,
+        center=center,
+        intercept=made.get("Intercept"),
+        common=tuple(made[t.name] for t in design.terms),
+        groups=tuple(_groups(design, made, identifiers, noncentered)),
+        auxiliary=tuple(made[name] for name in kind.parameters),
+        response=identifiers(response.name),
+    )
+
+
+def _drafts(
+    design: Design, family: families.Family, rule: defaults.Defaults, identifiers: _Identifiers
+) -> Iterator[Parameter]:
+    """Every parameter with its default prior."""
+    if design.intercept:
+        yield Parameter("Intercept", identifiers("Intercept"), "Intercept", (), rule.intercept())
+    for term in design.terms:
+        columns = design.X[:, term.columns]
+        yield Parameter(
+            term.name, identifiers(term.name), "common", term.labels, rule.common(term, columns)
+        )
+    for i, group in enumerate(design.groups):
+        for effect in group.effects:
+            yield Parameter(
+                f"{effect.name}|{group.factor}_sigma",
+                identifiers(f"sigma_{group.factor}" + f"_{effect.name}" * (effect.name != "1")),
+                "group_sigma",
+                effect.labels,
+                rule.group_sigma(effect, group.Z[:, effect.columns]),
+            )
+        if group.correlated:
+            yield Parameter(
+                cor_name(design.groups, i),
+                identifiers(f"chol_{group.factor}"),
+                "group_cor",
+                (),
+                rule.group_cor(),
+                size=group.Z.shape[1],
+            )
+    for name, auxiliary in family.parameters.items():
+        yield Parameter(name, identifiers(name), "auxiliary", (), rule.auxiliary(auxiliary))
+
+
+def cor_name(groups: tuple[Group, ...], i: int) -> str:
+    """Name of the correlation of a group term: ``g_cor``, or longer for a second one of ``g``."""
+    group = groups[i]
+    if any(g.factor == group.factor and g.correlated for g in groups[:i]):
+        return f"{'+'.join(e.name for e in group.effects)}|{group.factor}_cor"
+    return f"{group.factor}_cor"
+
+
+def _with_prior(draft: Parameter, given: Mapping[str, Prior]) -> Parameter:
+    """The draft with the user's prior, if there is one, checked for its support."""
+    prior = given.get(draft.name) or given.get(draft.role) or draft.prior
+    has = priors.support(prior)
+    correlation = draft.role == "group_cor"
+    if correlation != (has == "correlation"):
+        wanted = "lkj(eta)" if correlation else "a distribution of numbers, such as normal(0, 1)"
+        raise PriorError(
+            f"prior of {draft.name!r}, {prior.text!r}, does not fit: it needs {wanted}."
+        )
+    if draft.role in ("group_sigma", "auxiliary"):
+        prior = priors.on_positive(prior, draft.name)
+    return Parameter(
+        draft.name, draft.identifier, draft.role, draft.labels, prior, size=draft.size
+    )
+
+
+def _groups(
+    design: Design,
+    made: Mapping[str, Parameter],
+    identifiers: _Identifiers,
+    noncentered: bool | Mapping[str, bool],
+) -> Iterator[GroupEffects]:
+    """The group terms with their parameters."""
+    factors = sorted({g.factor for g in design.groups})
+    chosen = noncentered if isinstance(noncentered, Mapping) else dict.fromkeys(factors, noncentered)
+    for factor in chosen:
+        if factor not in factors:
+            raise ModelError(
+                f"noncentered names {factor!r}, which is not a grouping factor of the model. "
+                f"{did_you_mean(str(factor), factors)}"
+            )
+    for i, group in enumerate(design.groups):
+        flag = bool(chosen.get(group.factor, True))
+        yield GroupEffects(
+            group=group,
+            sigmas=tuple(made[f"{e.name}|{group.factor}_sigma"] for e in group.effects),
+            cor=made[cor_name(design.groups, i)] if group.correlated else None,
+            identifier=identifiers(f"{'z' if flag else 'u'}_{group.factor}"),
+            key=identifiers(f"levels_{group.factor}").removeprefix("levels_"),
+            noncentered=flag,
+        )
