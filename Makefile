@@ -68,9 +68,8 @@ test-arviz1: arviz1-python $(VENV_ARVIZ1)/.installed-dev ## the fast tests with 
 
 .PHONY: lint
 lint: $(VENV)/.installed-dev ## format, lint, types
-	@$(BIN)/ruff format --check .
-	@$(BIN)/ruff check .
-	@$(BIN)/mypy
+	@failed=0; for tool in "ruff format --check" "ruff check" mypy; do \
+	  $(BIN)/$$tool || failed=1; done; exit $$failed
 
 .PHONY: format
 format: $(VENV)/.installed-dev ## format and fix what can be fixed
