@@ -76,10 +76,10 @@ def check_collinear(X: FloatArray, terms: Sequence[Term], centred: bool) -> None
         return
     means = X.mean(axis=0)[used] * centred
     largest = np.maximum(X.max(axis=0), -X.min(axis=0))[used]
-    R = np.zeros((0, len(used)))
+    R: FloatArray = np.zeros((0, len(used)))
     for start in range(0, n_rows, _ROWS):
         block = X[start : start + _ROWS, used] - means
-        R = np.linalg.qr(np.vstack([R, block]), mode="r")
+        R = np.asarray(np.linalg.qr(np.vstack([R, block]), mode="r"))
     norms = np.linalg.norm(R, axis=0)
     # Rounding of a column with a large mean leaves a residual of this relative size.
     rounding = 100 * np.finfo(float).eps * np.sqrt(n_rows) * largest / norms

@@ -11,7 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hiermod.errors import DataError, did_you_mean
-from hiermod.formula.syntax import Name, fail
+from hiermod.formula.nodes import Name
+from hiermod.formula.tokens import fail
 
 _MANY = 30  # columns, beyond which an error lists only the nearest
 
@@ -124,8 +125,7 @@ def variable(raw: pd.Series) -> pd.Series:
             "A formula takes numbers, booleans, text and categories: convert it first."
         )
     codes, levels = pd.factorize(raw, sort=True)
-    values = pd.Categorical.from_codes(codes, list(levels), ordered=True)
-    return pd.Series(values, name=raw.name)
+    return _coded(raw, codes, list(levels))
 
 
 _NUMBERS: tuple[tuple[Callable[[Any], bool], type], ...] = (
@@ -161,14 +161,19 @@ def new_variable(raw: pd.Series, levels: Sequence[Any] | None) -> pd.Series:
             raise DataError(f"column {raw.name!r} was numeric in training, and is not now.")
         return column
     raw = raw.reset_index(drop=True)
-    values = pd.Categorical(raw, categories=list(levels), ordered=True)
-    unseen = raw[values.codes < 0].unique()
+    codes = pd.Index(levels).get_indexer(pd.Index(raw.to_numpy()))
+    unseen = raw[codes < 0].unique()
     if len(unseen):
         raise DataError(
             f"column {raw.name!r} has levels that the training rows do not have: "
             f"{_quoted(unseen[:10])}. Known: {_quoted(levels)}."
         )
-    return pd.Series(values, name=raw.name)
+    return _coded(raw, codes, list(levels))
+
+
+def _coded(raw: pd.Series, codes: NDArray[Any], levels: list[Any]) -> pd.Series:
+    dtype = pd.CategoricalDtype(levels, ordered=True)
+    return pd.Series(pd.Categorical.from_codes(codes, dtype=dtype), name=raw.name)
 
 
 def check_factors(frame: pd.DataFrame, names: Collection[str]) -> None:

@@ -1,5 +1,7 @@
 """The functions that a formula can call: this table, what the caller adds, and nothing else."""
 
+# ruff: noqa: D102 - the class says what calling it does
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -56,7 +58,7 @@ class Center:
         return values - self.mean
 
 
-class Levels(CategoricalBox):  # type: ignore[misc]
+class Levels(CategoricalBox):
     """Categories with their order and contrast, as formulae's evaluation expects them.
 
     formulae's own box insists that every level occurs in the data, which is wrong for new rows;
@@ -112,18 +114,14 @@ class Categories:
 class TreatmentCategories(Categories):
     """Categorical with a chosen reference level: ``T(x, "b")``."""
 
-    def __call__(  # type: ignore[override]
-        self, data: Any, ref: Any = None, levels: Sequence[Any] | None = None
-    ) -> Levels:
+    def __call__(self, data: Any, ref: Any = None, levels: Sequence[Any] | None = None) -> Levels:
         return super().__call__(data, Treatment(ref), levels)
 
 
 class SumCategories(Categories):
     """Categorical with sum-to-zero contrasts: ``S(x)``; `omit` is the level without a column."""
 
-    def __call__(  # type: ignore[override]
-        self, data: Any, omit: Any = None, levels: Sequence[Any] | None = None
-    ) -> Levels:
+    def __call__(self, data: Any, omit: Any = None, levels: Sequence[Any] | None = None) -> Levels:
         return super().__call__(data, Sum(omit), levels)
 
 

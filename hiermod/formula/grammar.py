@@ -13,20 +13,12 @@ from itertools import combinations
 
 from hiermod.errors import did_you_mean
 from hiermod.formula.functions import FUNCTIONS
-from hiermod.formula.syntax import (
-    COMPARISONS,
-    Binary,
-    Call,
-    Literal,
-    Name,
-    Node,
-    Parens,
-    Parser,
-    Token,
-    Unary,
-    fail,
-    tokenize,
-)
+from hiermod.formula.nodes import Binary, Call, Literal, Name, Node, Parens, Unary
+from hiermod.formula.records import CommonTerm, Formula, GroupPart, ResponsePart
+from hiermod.formula.syntax import COMPARISONS, Parser
+from hiermod.formula.tokens import Token, fail, tokenize
+
+__all__ = ["CommonTerm", "Formula", "GroupPart", "ResponsePart", "parse"]
 
 _LATER = "is not supported yet"
 _REJECTED: dict[str, tuple[str, str]] = {
@@ -55,152 +47,6 @@ _REJECTED: dict[str, tuple[str, str]] = {
 _PROPORTIONS = ("prop", "p", "proportion")
 _LEFT_ONLY = (*_PROPORTIONS, "weighted", "trials", "weights")
 _WHOLE_TERMS = ("offset", "index")
-
-
-@dataclass(frozen=True)
-class ResponsePart:
-    """The left-hand side.
-
-    Attributes
-    ----------
-    value : Node
-        The expression that is modelled; its text is the name of the response.
-    trials, weights : Node, optional
-    """
-
-    value: Node
-    trials: Node | None = None
-    weights: Node | None = None
-
-    @property
-    def name(self) -> str:
-        """Name of the response, for example ``"surv"`` or ``"log(y)"``."""
-        return self.value.text
-
-    def nodes(self) -> list[Node]:
-        """The expressions of the left-hand side."""
-        return [node for node in (self.value, self.trials, self.weights) if node is not None]
-
-
-@dataclass(frozen=True)
-class CommonTerm:
-    """A product of expressions; one factor for a main effect.
-
-    Attributes
-    ----------
-    factors : tuple of Node
-        Columns and calls; no two have the same text.
-    """
-
-    factors: tuple[Node, ...]
-
-    @property
-    def name(self) -> str:
-        """Name of the term, for example ``"floor:uranium"``."""
-        return ":".join(factor.text for factor in self.factors)
-
-    @property
-    def key(self) -> frozenset[str]:
-        """What makes two terms the same: their factors, in any order."""
-        return frozenset(factor.text for factor in self.factors)
-
-    @property
-    def is_index(self) -> bool:
-        """Whether the term has one coefficient for every level, ``index(f)``."""
-        return any(call.function == "index" for f in self.factors for call in f.calls())
-
-    def __mul__(self, other: CommonTerm) -> CommonTerm:
-        """The interaction of two terms."""
-        new = tuple(factor for factor in other.factors if factor.text not in self.key)
-        return CommonTerm(self.factors + new)
-
-
-@dataclass(frozen=True)
-class GroupPart:
-    """One group term, ``(effects | factor)``; ``g/h`` has become two of them.
-
-    Attributes
-    ----------
-    factors : tuple of Name
-        The columns whose combinations are the levels.
-    intercept : bool
-    effects : tuple of CommonTerm
-        What varies beside the intercept.
-    correlated : bool
-        ``|``, not ``||``.
-    start, end : int
-        The place of the parentheses in the text.
-    """
-
-    factors: tuple[Name, ...]
-    intercept: bool
-    effects: tuple[CommonTerm, ...]
-    correlated: bool
-    start: int
-    end: int
-
-    @property
-    def name(self) -> str:
-        """Name of the grouping factor, for example ``"school:class"``."""
-        return ":".join(factor.name for factor in self.factors)
-
-    @property
-    def effect_names(self) -> list[str]:
-        """Names of the effects, ``"1"`` for the intercept."""
-        return ["1"] * self.intercept + [effect.name for effect in self.effects]
-
-
-@dataclass(frozen=True)
-class Formula:
-    """A formula that has been read and checked, not yet seen any data.
-
-    Attributes
-    ----------
-    text : str
-        As the user wrote it, on one line.
-    response : ResponsePart
-    intercept : bool
-        Whether there is a common intercept.
-    common : tuple of CommonTerm
-        The common terms without the intercept, interactions expanded.
-    groups : tuple of GroupPart
-    offsets : tuple of Node
-        The expressions inside ``offset()``; they are added.
-    """
-
-    text: str
-    response: ResponsePart
-    intercept: bool
-    common: tuple[CommonTerm, ...]
-    groups: tuple[GroupPart, ...]
-    offsets: tuple[Node, ...]
-
-    def __str__(self) -> str:
-        return self.text
-
-    def predictor_names(self) -> list[Name]:
-        """Every column on the right, grouping factors included, with repetitions."""
-        nodes = [factor for term in self.common for factor in term.factors]
-        for group in self.groups:
-            nodes += [factor for term in group.effects for factor in term.factors]
-            nodes += group.factors
-        return [name for node in (*nodes, *self.offsets) for name in node.names()]
-
-    def response_names(self) -> list[Name]:
-        """Every column on the left, with repetitions."""
-        return [name for node in self.response.nodes() for name in node.names()]
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns that the formula needs, in order of appearance.
-
-        Examples
-        --------
-        >>> parse("prop(surv, n) ~ size + (1 | tank)").columns
-        ('surv', 'n', 'size', 'tank')
-        """
-        names = [name.name for name in (*self.response_names(), *self.predictor_names())]
-        return tuple(dict.fromkeys(names))
 
 
 def parse(text: str, *, functions: Collection[str] = ()) -> Formula:
@@ -304,6 +150,8 @@ class _Reader:
                 fail(self.source, addition, f"{name} are given twice", "Keep one of them.")
             known = {"trials": part.trials, "weights": part.weights}
             argument = self.arguments(addition, 1, f"{name}(column)")[0]
+            if name == "trials":
+                self.check_trials(argument)
             part = ResponsePart(part.value, **{**known, name: self.expression(argument)})
         return part
 
@@ -336,6 +184,8 @@ class _Reader:
             if inner.weights is not None:
                 fail(self.source, node, "weights are given twice", "Keep one of them.")
             return ResponsePart(inner.value, inner.trials, self.expression(weights))
+        if not node.names():
+            fail(self.source, node, "the response uses no column", "Write y, or log(y).")
         return ResponsePart(self.expression(node))
 
     def arguments(self, call: Call, count: int, usage: str) -> tuple[Node, ...]:
@@ -377,8 +227,10 @@ class _Reader:
         for term in terms:
             if keep:
                 found.terms.setdefault(term.key, term)
-            else:
-                found.terms.pop(term.key, None)
+            elif found.terms.pop(term.key, None) is None:
+                where = term.factors[0]
+                message = f"there is no term {term.name!r} before this that could be removed"
+                fail(self.source, where, message, "Inside I() a minus is arithmetic: I(-x).")
 
     def intercept(self, node: Literal, keep: bool) -> bool:
         if type(node.value) is int and node.value in (0, 1):
@@ -443,7 +295,11 @@ class _Reader:
             if not isinstance(argument, Name):
                 fail(self.source, argument, "index() takes a column", "Make the column first.")
             return call
-        return self.expression(call)
+        self.expression(call)
+        if not call.names():
+            hint = "For a constant, write offset(2)."
+            fail(self.source, call, f"{call.text} uses no column", hint)
+        return call
 
     def expression(self, node: Node) -> Node:
         """Check an expression that is evaluated as arithmetic; the node comes back."""

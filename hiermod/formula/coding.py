@@ -1,0 +1,209 @@
+"""Terms to columns: the one module that knows how formulae codes them.
+
+formulae decides contrasts and full rank, and multiplies interactions out. It gets terms that are
+already expanded, and expressions that evaluate themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from formulae.environment import Environment
+from formulae.terms import Call as CodedCall
+from formulae.terms import Intercept, Model, Variable
+from formulae.terms import Term as CodedTerm
+
+from hiermod.formula import checks
+from hiermod.formula.columns import variable
+from hiermod.formula.design import FloatArray, Term
+from hiermod.formula.functions import Levels
+from hiermod.formula.nodes import Call, Node, Scope
+from hiermod.formula.records import CommonTerm
+from hiermod.formula.tokens import fail
+
+Functions = Mapping[str, Callable[..., Any]]
+
+
+def row_values(node: Node, scope: Scope, n_rows: int) -> Any:
+    """Value of an expression, one for every row.
+
+    Parameters
+    ----------
+    node : Node
+    scope : Scope
+    n_rows : int
+        N.
+
+    Returns
+    -------
+    Series of shape (N,), array of shape (N, columns), or Levels
+        Numbers, booleans or ordered categories.
+
+    Raises
+    ------
+    FormulaError
+        If the expression does not have one value a row.
+    """
+    with np.errstate(all="ignore"):  # what is not finite is reported with its term
+        value = node.evaluate(scope)
+    if isinstance(value, Levels):
+        return value
+    value = value if isinstance(value, pd.Series) else np.asarray(value)
+    if value.ndim not in (1, 2) or len(value) != n_rows:
+        message = f"{node.text} gives values of shape {value.shape} for {n_rows} rows"
+        fail(scope.source, node, message, "It needs one value for every row.")
+    return value if value.ndim == 2 else variable(pd.Series(value, name=node.text))
+
+
+class Expression:
+    """A call of the formula, in the form in which formulae evaluates calls.
+
+    It stands in for formulae's own ``LazyCall``, which would look functions up in the caller's
+    frame and modules. It carries the memory of stateful transforms.
+    """
+
+    callee = ""
+    args: tuple[Any, ...] = ()
+
+    def __init__(self, node: Call, source: str, functions: Functions) -> None:
+        self.node = node
+        self.source = source
+        self.functions = dict(functions)
+        self.memory: dict[Call, Callable[..., Any]] = {}
+
+    def __str__(self) -> str:
+        return self.node.text
+
+    def __eq__(self, other: object) -> bool:
+        return str(self) == str(other)
+
+    def __hash__(self) -> int:
+        return hash(str(self))
+
+    def eval(self, rows: pd.DataFrame, _: Any) -> Any:
+        """Value for every row: numbers, one column or several, or categories."""
+        scope = Scope(self.source, rows, self.functions, self.memory)
+        return row_values(self.node, scope, len(rows))
+
+
+@dataclass(frozen=True)
+class Basis:
+    """Terms that have been coded on the training rows, and can be evaluated on others.
+
+    Attributes
+    ----------
+    coded : tuple of formulae's Term
+    terms : tuple of Term
+        The columns of each.
+    """
+
+    coded: tuple[CodedTerm, ...]
+    terms: tuple[Term, ...]
+
+    def evaluate(self, rows: pd.DataFrame) -> FloatArray:
+        """The columns for new rows, shape (N, P)."""
+        blocks = [term.eval_new_data(rows) for term in self.coded]
+        return _fill(blocks, self.terms, len(rows))
+
+
+class Coder:
+    """Codes terms on the training rows."""
+
+    def __init__(self, source: str, functions: Functions, rows: pd.DataFrame) -> None:
+        self.source = source
+        self.functions = functions
+        self.rows = rows
+
+    def code(self, terms: tuple[CommonTerm, ...], intercept: bool) -> tuple[FloatArray, Basis]:
+        """Columns of the terms, shape (N, P), without one for the intercept.
+
+        Index terms are coded one by one, at full rank, and take the place of an intercept.
+        """
+        bound = {term: self.bind(term) for term in terms}
+        spans = intercept or any(term.is_index and len(term.factors) == 1 for term in terms)
+        plain = [bound[term] for term in terms if not term.is_index]
+        together = self.coded(*([Intercept()] if spans else []), *plain)
+        coded: list[CodedTerm] = []
+        for term in terms:
+            if term.is_index:
+                coded += self.coded(bound[term])
+                continue
+            # formulae puts a term before another where full rank asks for it
+            upto = next(i for i, found in enumerate(together) if found is bound[term]) + 1
+            coded += together[:upto]
+            together = together[upto:]
+        indexes = {term.name for term in terms if term.is_index}
+        described = _describe(coded, indexes)
+        X = _fill([term.data for term in coded], described, len(self.rows))
+        checks.check_terms_finite(X, described)
+        for term in coded:
+            _forget_rows(term)
+        return X, Basis(tuple(coded), described)
+
+    def coded(self, *terms: Any) -> list[CodedTerm]:
+        """The terms and those that full rank adds, evaluated, without the intercept."""
+        model = Model(*terms)
+        model.eval(self.rows, Environment([{}]))
+        return [term for term in model.common_terms if term.kind != "intercept"]
+
+    def bind(self, term: CommonTerm) -> CodedTerm:
+        """The term in the form of formulae."""
+        return CodedTerm(
+            *(
+                CodedCall(Expression(factor, self.source, self.functions))
+                if isinstance(factor, Call)
+                else Variable(factor.text)
+                for factor in term.factors
+            )
+        )
+
+
+def _describe(coded: list[CodedTerm], indexes: set[str]) -> tuple[Term, ...]:
+    terms, start = [], 0
+    for term in coded:
+        width = 1 if term.data.ndim == 1 else term.data.shape[1]
+        labels = tuple(str(level) for level in term.levels or ())
+        if not labels and width > 1:
+            labels = tuple(str(i) for i in range(width))
+        categorical = any(part.kind == "categoric" for part in term.components)
+        kind = "categorical" if categorical else "numeric"
+        kind = "index" if term.name in indexes else kind
+        terms.append(Term(term.name, labels, slice(start, start + width), kind))
+        start += width
+    return tuple(terms)
+
+
+def _fill(blocks: list[Any], terms: tuple[Term, ...], n_rows: int) -> FloatArray:
+    X = np.empty((n_rows, terms[-1].columns.stop if terms else 0))
+    for block, term in zip(blocks, terms, strict=True):
+        X[:, term.columns] = np.reshape(block, (n_rows, term.width))
+    return X
+
+
+def _forget_rows(term: CodedTerm) -> None:
+    """Drop the training rows that formulae keeps; coding new rows does not need them."""
+    term.data = None
+    for part in term.components:
+        part.value = None
+        part._intermediate_data = None
+
+
+class _Ones:
+    """The intercept among the effects of a group, coded."""
+
+    def eval_new_data(self, rows: pd.DataFrame) -> FloatArray:
+        return np.ones(len(rows))
+
+
+def with_intercept(X: FloatArray, basis: Basis) -> tuple[FloatArray, Basis]:
+    """The columns with one of ones before them, as the term ``"1"``."""
+    shifted = [
+        replace(term, columns=slice(term.columns.start + 1, term.columns.stop + 1))
+        for term in basis.terms
+    ]
+    terms = (Term("1", (), slice(0, 1), "numeric"), *shifted)
+    return np.column_stack([np.ones(len(X)), X]), Basis((_Ones(), *basis.coded), terms)

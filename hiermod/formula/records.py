@@ -1,0 +1,162 @@
+"""What a formula says, read and checked, before it has seen any data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hiermod.formula.nodes import Call, Name, Node
+
+
+@dataclass(frozen=True)
+class ResponsePart:
+    """The left-hand side.
+
+    Attributes
+    ----------
+    value : Node
+        The expression that is modelled; its text is the name of the response.
+    trials, weights : Node, optional
+    """
+
+    value: Node
+    trials: Node | None = None
+    weights: Node | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of the response, for example ``"surv"`` or ``"log(y)"``."""
+        return self.value.text
+
+    def nodes(self) -> list[Node]:
+        """The expressions of the left-hand side."""
+        return [node for node in (self.value, self.trials, self.weights) if node is not None]
+
+
+@dataclass(frozen=True)
+class CommonTerm:
+    """A product of expressions; one factor for a main effect.
+
+    Attributes
+    ----------
+    factors : tuple of Node
+        Columns and calls; no two have the same text.
+    """
+
+    factors: tuple[Node, ...]
+
+    @property
+    def name(self) -> str:
+        """Name of the term, for example ``"floor:uranium"``."""
+        return ":".join(factor.text for factor in self.factors)
+
+    @property
+    def key(self) -> frozenset[str]:
+        """What makes two terms the same: their factors, in any order."""
+        return frozenset(factor.text for factor in self.factors)
+
+    @property
+    def is_index(self) -> bool:
+        """Whether the term has one coefficient for every level, ``index(f)``."""
+        return any(call.function == "index" for f in self.factors for call in f.calls())
+
+    def __mul__(self, other: CommonTerm) -> CommonTerm:
+        """The interaction of two terms."""
+        new = tuple(factor for factor in other.factors if factor.text not in self.key)
+        return CommonTerm(self.factors + new)
+
+
+@dataclass(frozen=True)
+class GroupPart:
+    """One group term, ``(effects | factor)``; ``g/h`` has become two of them.
+
+    Attributes
+    ----------
+    factors : tuple of Name
+        The columns whose combinations are the levels.
+    intercept : bool
+    effects : tuple of CommonTerm
+        What varies beside the intercept.
+    correlated : bool
+        ``|``, not ``||``.
+    start, end : int
+        The place of the parentheses in the text.
+    """
+
+    factors: tuple[Name, ...]
+    intercept: bool
+    effects: tuple[CommonTerm, ...]
+    correlated: bool
+    start: int
+    end: int
+
+    @property
+    def name(self) -> str:
+        """Name of the grouping factor, for example ``"school:class"``."""
+        return ":".join(factor.name for factor in self.factors)
+
+    @property
+    def effect_names(self) -> list[str]:
+        """Names of the effects, ``"1"`` for the intercept."""
+        return ["1"] * self.intercept + [effect.name for effect in self.effects]
+
+
+@dataclass(frozen=True)
+class Formula:
+    """A formula that has been read and checked, not yet seen any data.
+
+    Attributes
+    ----------
+    text : str
+        As the user wrote it, on one line.
+    response : ResponsePart
+    intercept : bool
+        Whether there is a common intercept.
+    common : tuple of CommonTerm
+        The common terms without the intercept, interactions expanded.
+    groups : tuple of GroupPart
+    offsets : tuple of Node
+        The expressions inside ``offset()``; they are added.
+    """
+
+    text: str
+    response: ResponsePart
+    intercept: bool
+    common: tuple[CommonTerm, ...]
+    groups: tuple[GroupPart, ...]
+    offsets: tuple[Node, ...]
+
+    def __str__(self) -> str:
+        return self.text
+
+    def predictors(self) -> list[Node]:
+        """The expressions of the common terms and of the effects of groups."""
+        effects = [effect for group in self.groups for effect in group.effects]
+        return [factor for term in (*self.common, *effects) for factor in term.factors]
+
+    def predictor_names(self) -> list[Name]:
+        """Every column on the right, grouping factors included, with repetitions."""
+        factors = [factor for group in self.groups for factor in group.factors]
+        nodes = (*self.predictors(), *factors, *self.offsets)
+        return [name for node in nodes for name in node.names()]
+
+    def response_names(self) -> list[Name]:
+        """Every column on the left, with repetitions."""
+        return [name for node in self.response.nodes() for name in node.names()]
+
+    def calls(self) -> list[Call]:
+        """Every function call that is evaluated, with repetitions."""
+        nodes = (*self.response.nodes(), *self.predictors(), *self.offsets)
+        return [call for node in nodes for call in node.calls()]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that the formula needs, in order of appearance.
+
+        Examples
+        --------
+        >>> from hiermod.formula import parse
+        >>> parse("prop(surv, n) ~ size + (1 | tank)").columns
+        ('surv', 'n', 'size', 'tank')
+        """
+        names = [name.name for name in (*self.response_names(), *self.predictor_names())]
+        return tuple(dict.fromkeys(names))
