@@ -1,0 +1,7 @@
+"""The engine: a batched log density to draws. It knows nothing of formulas."""
+
+from hiermod.errors import SamplingError
+from hiermod.inference.progress import Bar, Progress
+from hiermod.inference.run import Draws, Settings, run, start_positions
+
+__all__ = ["Bar", "Draws", "Progress", "SamplingError", "Settings", "run", "start_positions"]

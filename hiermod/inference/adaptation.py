@@ -36,7 +36,7 @@ def windows(warmup: int) -> tuple[Window, ...]:
     Examples
     --------
     >>> [w.length for w in windows(500)]
-    [75, 25, 50, 300, 50]
+    [75, 25, 50, 100, 200, 50]
     """
     first, last = round(0.15 * warmup), round(0.10 * warmup)
     slow, size = warmup - first - last, max(1, round(0.05 * warmup))

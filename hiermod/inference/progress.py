@@ -61,9 +61,7 @@ class Bar:
         """Show `progress`."""
         self._bar.total = progress.total
         self._bar.n = progress.done
-        self._bar.set_description_str(
-            f"{self._chains} chains, {progress.phase}", refresh=False
-        )
+        self._bar.set_description_str(f"{self._chains} chains, {progress.phase}", refresh=False)
         self._bar.set_postfix_str(
             f"divergences {progress.divergences}, step size {progress.step_size:.3g}"
         )

@@ -61,7 +61,9 @@ class Settings:
         for name, least in (("warmup", 20), ("draws", 1), ("max_steps", 1), ("seed", 0)):
             value = getattr(self, name)
             if not isinstance(value, int | np.integer) or value < least:
-                raise SamplingError(f"{name} must be a whole number, at least {least}, not {value!r}.")
+                raise SamplingError(
+                    f"{name} must be a whole number, at least {least}, not {value!r}."
+                )
 
 
 @dataclass(frozen=True)
@@ -151,9 +153,12 @@ def start_positions(
 
 def _start_step(log_step: float, shrink: float) -> StepSize:
     """Dual averaging at its beginning, pulled to a step `shrink` times as long."""
-    return StepSize(*(tf.constant(v, tf.float64) for v in (
-        log_step, log_step, 0.0, 0.0, log_step + np.log(shrink)
-    )))
+    return StepSize(
+        *(
+            tf.constant(v, tf.float64)
+            for v in (log_step, log_step, 0.0, 0.0, log_step + np.log(shrink))
+        )
+    )
 
 
 class _Run:
@@ -190,9 +195,7 @@ class _Run:
             tf.constant(count),
         )
         noise = draw_noise(generator, BLOCK, self.chains, self.dimensions)
-        self.state, self.step, rows = self.program(
-            self.state, self.step, tuning, noise, self.data
-        )
+        self.state, self.step, rows = self.program(self.state, self.step, tuning, noise, self.data)
         out = {name: v.numpy()[:count] for name, v in zip(Transitions._fields, rows, strict=True)}
         for name in ("step_size", "n_steps"):  # common to the chains
             out[name] = np.repeat(out[name][:, None], self.chains, axis=1)
@@ -264,7 +267,9 @@ def run(
         limit = min(32, settings.max_steps) if i == 0 else settings.max_steps
         rows = list(stretch(window.length, "warmup", limit))
         # The first half of the start is on the way to the bulk.
-        learned = np.concatenate([r["position"] for r in rows])[window.length // 2 if i == 0 else 0 :]
+        learned = np.concatenate([r["position"] for r in rows])[
+            window.length // 2 if i == 0 else 0 :
+        ]
         job.learn(window, learned)
     job.settle()
     interrupted = False

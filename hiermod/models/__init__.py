@@ -1,0 +1,17 @@
+"""A design to a joint distribution: families, links, priors, the program."""
+
+from hiermod.models.code import code
+from hiermod.models.equations import Equations, equations
+from hiermod.models.joint import Joint, join
+from hiermod.models.specification import Specification, prior_table, specify
+
+__all__ = [
+    "Equations",
+    "Joint",
+    "Specification",
+    "code",
+    "equations",
+    "join",
+    "prior_table",
+    "specify",
+]

@@ -45,16 +45,12 @@ DISTRIBUTIONS: dict[str, Distribution] = {
     d.name: d
     for d in (
         Distribution("normal", ("loc", "scale"), "Normal", "real", ("scale",)),
-        Distribution(
-            "student_t", ("df", "loc", "scale"), "StudentT", "real", ("df", "scale")
-        ),
+        Distribution("student_t", ("df", "loc", "scale"), "StudentT", "real", ("df", "scale")),
         Distribution("cauchy", ("loc", "scale"), "Cauchy", "real", ("scale",)),
         Distribution("laplace", ("loc", "scale"), "Laplace", "real", positive=("scale",)),
         Distribution("logistic", ("loc", "scale"), "Logistic", "real", positive=("scale",)),
         Distribution("half_normal", ("scale",), "HalfNormal", "positive", positive=("scale",)),
-        Distribution(
-            "exponential", ("rate",), "Exponential", "positive", positive=("rate",)
-        ),
+        Distribution("exponential", ("rate",), "Exponential", "positive", positive=("rate",)),
         Distribution(
             "gamma",
             ("concentration", "rate"),
@@ -78,8 +74,9 @@ DISTRIBUTIONS: dict[str, Distribution] = {
             positive=("concentration1", "concentration0"),
         ),
         Distribution("uniform", ("low", "high"), "Uniform", "interval"),
-        Distribution("lkj", ("concentration",), "CholeskyLKJ", "correlation",
-                     positive=("concentration",)),
+        Distribution(
+            "lkj", ("concentration",), "CholeskyLKJ", "correlation", positive=("concentration",)
+        ),
     )
 }
 

@@ -115,9 +115,7 @@ def _effects(g: GroupEffects) -> str:
     if not g.noncentered:
         return ""
     if g.cor:
-        result = (
-            f"tf.matmul(({_scale(g)})[..., tf.newaxis] * {g.cor.identifier}, {g.identifier})"
-        )
+        result = f"tf.matmul(({_scale(g)})[..., tf.newaxis] * {g.cor.identifier}, {g.identifier})"
     else:
         result = f"({_scale(g)})[..., tf.newaxis] * {g.identifier}"
     return (
@@ -182,7 +180,9 @@ def _prior(p: Parameter, literal: bool) -> str:
     if not p.labels:
         return f"{distribution[:-1]}, name={p.identifier!r})"
     if any(isinstance(a, tuple) for a in p.prior.arguments):
-        return f"tfd.Independent({distribution}, reinterpreted_batch_ndims=1, name={p.identifier!r})"
+        return (
+            f"tfd.Independent({distribution}, reinterpreted_batch_ndims=1, name={p.identifier!r})"
+        )
     return f"tfd.Sample({distribution}, {len(p.labels)}, name={p.identifier!r})"
 
 

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from hiermod.errors import ModelError, PriorError, did_you_mean
@@ -277,9 +278,7 @@ def _with_prior(draft: Parameter, given: Mapping[str, Prior]) -> Parameter:
         )
     if draft.role in ("group_sigma", "auxiliary"):
         prior = priors.on_positive(prior, draft.name)
-    return Parameter(
-        draft.name, draft.identifier, draft.role, draft.labels, prior, size=draft.size
-    )
+    return Parameter(draft.name, draft.identifier, draft.role, draft.labels, prior, size=draft.size)
 
 
 def _groups(
@@ -290,7 +289,9 @@ def _groups(
 ) -> Iterator[GroupEffects]:
     """The group terms with their parameters."""
     factors = sorted({g.factor for g in design.groups})
-    chosen = noncentered if isinstance(noncentered, Mapping) else dict.fromkeys(factors, noncentered)
+    chosen = (
+        noncentered if isinstance(noncentered, Mapping) else dict.fromkeys(factors, noncentered)
+    )
     for factor in chosen:
         if factor not in factors:
             raise ModelError(
@@ -307,3 +308,19 @@ def _groups(
             key=identifiers(f"levels_{group.factor}").removeprefix("levels_"),
             noncentered=flag,
         )
+
+
+def prior_table(specification: Specification) -> pd.DataFrame:
+    """Every prior of a model.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by parameter; columns ``class`` (its role, which is a key of ``priors=`` unless it
+        is ``auxiliary``), ``prior`` and ``source``.
+    """
+    rows = [
+        {"parameter": p.name, "class": p.role, "prior": p.prior.text, "source": p.prior.source}
+        for p in specification.parameters
+    ]
+    return pd.DataFrame(rows).set_index("parameter")

@@ -1,0 +1,1 @@
+"""Inference data to figures."""

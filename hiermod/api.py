@@ -1,0 +1,515 @@
+"""What a user holds: `Model` and `Fit`, and the verbs that make them.
+
+A method here is one call into a room of the package.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from hiermod import formula as formulas
+from hiermod import inference, models, plots, results
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from hiermod.formula import Design
+
+
+class Model:
+    """A model of a data frame: a formula, a family and priors, checked, not yet fitted.
+
+    Made by `hiermod.model`.
+
+    Attributes
+    ----------
+    design : Design
+        The formula evaluated on the data: design matrices and group indices.
+    specification : Specification
+        Terms, priors, family and link.
+    data : DataFrame
+        What the user gave, not copied.
+    """
+
+    def __init__(self, specification: models.Specification, data: pd.DataFrame) -> None:
+        self.specification, self.data = specification, data
+
+    @property
+    def design(self) -> Design:
+        """The formula evaluated on the data."""
+        return self.specification.design
+
+    @cached_property
+    def _joint(self) -> models.Joint:
+        return models.join(self.specification)
+
+    @property
+    def joint(self) -> Any:
+        """The `tfd.JointDistributionSequential` of the parameters and the response.
+
+        Its parts are named by Python identifiers; `joint_names` maps them to the names of the
+        posterior. When the predictors are centred, its intercept is the one at their means.
+
+        Examples
+        --------
+        >>> import hiermod as hm
+        >>> kline = hm.load_data("Kline")
+        >>> joint = hm.model(kline, "total_tools ~ contact", family="poisson").joint
+        >>> joint.log_prob(joint.sample(3)).shape
+        TensorShape([3])
+        """
+        return self._joint.distribution
+
+    @property
+    def joint_names(self) -> dict[str, str]:
+        """Names of the parts of `joint`, to names in the posterior."""
+        return self._joint.names
+
+    @property
+    def priors(self) -> pd.DataFrame:
+        """Every prior: its parameter, class, distribution with numbers, and where it came from.
+
+        Examples
+        --------
+        >>> import hiermod as hm
+        >>> model = hm.model(hm.load_data("Kline"), "total_tools ~ 1", family="poisson")
+        >>> model.priors.loc["Intercept", "prior"]
+        'normal(3.551, 2.5)'
+        """
+        return models.prior_table(self.specification)
+
+    def equations(self) -> models.Equations:
+        """The model in hierarchical form: LaTeX in a notebook, text elsewhere."""
+        return models.equations(self.specification)
+
+    def code(self) -> str:
+        """A standalone TFP program that builds the same joint distribution.
+
+        Returns
+        -------
+        str
+            Python source with the data and the numbers of the priors written out. Running it
+            defines ``joint``.
+        """
+        return models.code(self._joint)
+
+    def sample_prior(self, draws: int = 500, *, seed: int | None = None) -> Any:
+        """Draws from the prior, and responses they imply.
+
+        Parameters
+        ----------
+        draws : int
+        seed : int, optional
+            The same seed gives the same draws.
+
+        Returns
+        -------
+        InferenceData (ArviZ 0.x) or DataTree (ArviZ 1.x)
+            Groups ``prior``, ``prior_predictive``, ``observed_data`` and ``constant_data``; the
+            prior has the names and dimensions of a posterior, with one chain.
+        """
+        groups = results.prior(self._joint, draws, _seed(seed))
+        s = self.specification
+        groups |= {
+            "observed_data": results.observed_data(s),
+            "constant_data": results.constant_data(s),
+        }
+        return results.inference_data(groups)
+
+    def fit(
+        self,
+        *,
+        chains: int = 4,
+        warmup: int = 500,
+        draws: int = 1000,
+        target_accept: float = 0.8,
+        seed: int | None = None,
+        progress: bool = True,
+    ) -> Fit:
+        """Sample from the posterior with multi-chain HMC.
+
+        Parameters
+        ----------
+        chains : int
+            All chains run as one batch.
+        warmup, draws : int
+            Transitions of each chain that adapt, and that are kept.
+        target_accept : float
+            Mean acceptance the step size is adapted to; higher is slower and safer.
+        seed : int, optional
+            The same seed gives the same draws; by default a new one, which is recorded.
+        progress : bool
+            Show a bar.
+
+        Returns
+        -------
+        Fit
+            After Ctrl-C during the draws, with those finished so far.
+
+        Raises
+        ------
+        SamplingError
+            If an option is out of range, or no finite starting point is found; says which part
+            of the model is not finite.
+        """
+        if not isinstance(chains, int | np.integer) or chains < 1:
+            raise inference.SamplingError(
+                f"chains must be a whole number, at least 1, not {chains!r}."
+            )
+        settings = inference.Settings(warmup, draws, target_accept, _seed(seed))
+        joint = self._joint
+        centre, scale = joint.start()
+        start = inference.start_positions(
+            joint.log_density, joint.arguments, centre, chains, settings.seed, scale, joint.explain
+        )
+        with inference.Bar(chains, show=progress) as bar:
+            found = inference.run(
+                joint.log_density, start, settings, joint.arguments, scale, report=bar
+            )
+        return Fit(self, results.inference_data(results.convert(joint, found)))
+
+    def __repr__(self) -> str:
+        """Formula, family, data and priors."""
+        return results.describe(self.specification, self.priors)
+
+    def _repr_html_(self) -> str:
+        return results.describe_html(self.specification, self.priors)
+
+
+class Fit:
+    """A posterior and everything that can be asked of it.
+
+    Made by `hiermod.fit`.
+
+    Attributes
+    ----------
+    model : Model
+    idata : InferenceData (ArviZ 0.x) or DataTree (ArviZ 1.x)
+        Groups ``posterior``, ``sample_stats``, ``observed_data`` and ``constant_data``; the
+        ``add_`` methods add more. All of ArviZ works on it.
+    """
+
+    def __init__(self, model: Model, idata: Any) -> None:
+        self.model, self.idata = model, idata
+
+    @property
+    def posterior(self) -> xr.Dataset:
+        """The posterior group, variables with dimensions (chain, draw, ...)."""
+        return results.group(self.idata, "posterior")
+
+    def summary(
+        self, var_names: Sequence[str] | None = None, *, interval: float = 0.9
+    ) -> pd.DataFrame:
+        """Means, standard deviations, intervals and diagnostics.
+
+        Parameters
+        ----------
+        var_names : sequence of str, optional
+            Variables to show; all by default.
+        interval : float
+            Probability of the equal-tailed interval.
+
+        Returns
+        -------
+        DataFrame
+            Columns ``mean``, ``sd``, the two ends of the interval, ``mcse_mean``, ``ess_bulk``,
+            ``ess_tail``, ``r_hat``.
+
+        Raises
+        ------
+        ModelError
+            If a variable does not exist.
+        """
+        return results.summary(self.posterior, var_names, interval)
+
+    @cached_property
+    def _check(self) -> results.Check:
+        return results.check(self.posterior, results.group(self.idata, "sample_stats"))
+
+    def check(self) -> results.Check:
+        """What is wrong with this fit, and what to do about it.
+
+        Rank-normalised split R-hat, bulk and tail ESS (Vehtari et al. 2021), divergences and
+        E-BFMI (Betancourt 2016); for each problem a sentence of advice.
+
+        Returns
+        -------
+        Check
+            Prints as text; ``.ok``, ``.problems`` and ``.figures`` are for programs.
+        """
+        return self._check
+
+    def add_log_likelihood(self) -> Fit:
+        """Add the group ``log_likelihood``, for `az.loo` and the like; returns the fit.
+
+        The log-likelihood of every row and draw; worked out in pieces, so that beside the result
+        little memory is needed.
+        """
+        return self._add_rows("log_likelihood", results.log_likelihood)
+
+    def add_posterior_predictive(self, *, seed: int | None = None) -> Fit:
+        """Add the group ``posterior_predictive``: a response for every row and draw.
+
+        Parameters
+        ----------
+        seed : int, optional
+        """
+        return self._add_rows(
+            "posterior_predictive", lambda j, p: results.predictive(j, p, _seed(seed))
+        )
+
+    def add_prior(self, draws: int = 500, *, seed: int | None = None) -> Fit:
+        """Add the groups ``prior`` and ``prior_predictive``; returns the fit.
+
+        Parameters
+        ----------
+        draws : int
+        seed : int, optional
+        """
+        for name, data in results.prior(self.model._joint, draws, _seed(seed)).items():
+            results.add_group(self.idata, name, data)
+        return self
+
+    def _add_rows(
+        self, name: str, rows: Callable[[models.Joint, xr.Dataset], np.ndarray[Any, Any]]
+    ) -> Fit:
+        s = self.model.specification
+        values = rows(self.model._joint, self.posterior)
+        data = results.per_row(s, s.design.response.name, values, results.attributes(s))
+        results.add_group(self.idata, name, data)
+        return self
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write `idata` to a NetCDF file, whole or not at all.
+
+        Parameters
+        ----------
+        path : path
+            An older file there stays as it was if writing fails.
+
+        Returns
+        -------
+        Path
+        """
+        return results.save(self.idata, path)
+
+    def plot_trace(self, var_names: Sequence[str] | None = None, **options: Any) -> Figure:
+        """Density and trace of every scalar; see `hiermod.plots.trace`."""
+        return plots.trace(self.idata, var_names, **options)
+
+    def plot_rank(self, var_names: Sequence[str] | None = None, **options: Any) -> Figure:
+        """Ranks of the draws of each chain; see `hiermod.plots.rank`."""
+        return plots.rank(self.idata, var_names, **options)
+
+    def plot_forest(self, var_names: Sequence[str] | None = None, **options: Any) -> Axes:
+        """Intervals of many parameters; see `hiermod.plots.forest`."""
+        return plots.forest(self.idata, var_names, **options)
+
+    def plot_ppc(self, *, seed: int | None = None, **options: Any) -> Axes:
+        """Observed responses and ones the model predicts; see `hiermod.plots.ppc`.
+
+        Adds the group ``posterior_predictive`` if it is not there yet.
+        """
+        if not results.has_group(self.idata, "posterior_predictive"):
+            self.add_posterior_predictive(seed=seed)
+        return plots.ppc(self.idata, self.model.design.response.name, **options)
+
+    def plot_shrinkage(
+        self,
+        group: str,
+        *,
+        response: bool = False,
+        interval: float = 0.9,
+        split: str | None = None,
+        **options: Any,
+    ) -> Figure:
+        """No pooling, partial pooling and complete pooling of every level of a group.
+
+        Parameters
+        ----------
+        group : str
+            A grouping factor.
+        response : bool
+            On the scale of the response instead of the link.
+        interval : float
+            Probability of the intervals.
+        split : str, optional
+            Column of the data, constant within each level, that the levels are ordered and split
+            by.
+        **options
+            Of `hiermod.plots.shrinkage`.
+
+        Returns
+        -------
+        Figure
+            For an intercept: the levels, and beside them shrinkage against the amount of data.
+            For an intercept and a slope: both estimates in the plane, with arrows and ellipses.
+        """
+        found = results.pooling(
+            self.model._joint, self.posterior, group, response=response, probability=interval
+        )
+        by = (
+            None
+            if split is None
+            else results.level_values(self.model.design, self.model.data, group, split)
+        )
+        return plots.shrinkage(found, split=by, split_name=split, **options)
+
+    def __repr__(self) -> str:
+        """Formula, sampler, verdict and a table of the population's parameters."""
+        return results.describe_fit(self.model.specification, self.posterior, self.check())
+
+    def _repr_html_(self) -> str:
+        return results.describe_fit_html(self.model.specification, self.posterior, self.check())
+
+
+def _seed(seed: int | None) -> int:
+    """The seed, or a new one."""
+    if seed is None:
+        return int(np.random.SeedSequence().generate_state(1)[0])
+    return seed
+
+
+def model(
+    data: pd.DataFrame,
+    formula: str,
+    *,
+    family: str = "gaussian",
+    link: str | None = None,
+    priors: Mapping[str, Any] | None = None,
+    center: bool = True,
+    noncentered: bool | Mapping[str, bool] = True,
+    dropna: bool = False,
+    functions: Mapping[str, Callable[..., Any]] | None = None,
+) -> Model:
+    """A model of a data frame, checked and ready to fit.
+
+    Parameters
+    ----------
+    data : DataFrame
+        Not modified; only the columns that the formula names are read.
+    formula : str
+        For example ``"y ~ x + (1 + x | g)"``.
+    family : str
+        ``"gaussian"``, ``"bernoulli"``, ``"binomial"`` or ``"poisson"``.
+    link : str, optional
+        The family's own by default.
+    priors : mapping, optional
+        From names of parameters (``"Intercept"``, ``"x"``, ``"1|g_sigma"``, ``"g_cor"``,
+        ``"sigma"``) or classes (``"common"``, ``"group_sigma"``, ``"group_cor"``) to strings such
+        as ``"normal(0, 1)"`` or scalar TFP distributions. A name wins over its class; what is not
+        named has a default, shown by `Model.priors`.
+    center : bool
+        Whether the prior of the intercept speaks of the intercept at the means of the predictors,
+        which is easier to sample. False gives the textbook model, where it speaks of the reported
+        intercept, at predictors = 0.
+    noncentered : bool or mapping from grouping factor to bool
+        Whether group effects are sampled as standard normal values that are scaled afterwards
+        (better for little data per level) or directly (better for much).
+    dropna : bool
+        Drop rows with missing values instead of refusing them.
+    functions : mapping, optional
+        Functions of your own, by the name they have in the formula.
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    FormulaError
+        If the formula cannot be read, with a caret under the place.
+    DataError
+        If the data do not fit it: missing values, a constant predictor, a response outside the
+        support of the family.
+    ModelError
+        If the family, link or grouping factor of an option does not exist or fit.
+    PriorError
+        If a prior cannot be read, names nothing, or has the wrong support.
+
+    Examples
+    --------
+    >>> import hiermod as hm
+    >>> frogs = hm.load_data("reedfrogs").assign(tank=lambda d: d.index)
+    >>> model = hm.model(frogs, "prop(surv, density) ~ 1 + (1 | tank)", family="binomial")
+    >>> list(model.priors.index)
+    ['Intercept', '1|tank_sigma']
+    """
+    design = formulas.design(formula, data, functions=functions, dropna=dropna)
+    return Model(
+        models.specify(design, family, link, priors, center=center, noncentered=noncentered), data
+    )
+
+
+def fit(
+    data: pd.DataFrame,
+    formula: str,
+    *,
+    family: str = "gaussian",
+    link: str | None = None,
+    priors: Mapping[str, Any] | None = None,
+    center: bool = True,
+    noncentered: bool | Mapping[str, bool] = True,
+    dropna: bool = False,
+    functions: Mapping[str, Callable[..., Any]] | None = None,
+    chains: int = 4,
+    warmup: int = 500,
+    draws: int = 1000,
+    target_accept: float = 0.8,
+    seed: int | None = None,
+    progress: bool = True,
+) -> Fit:
+    """Fit a multilevel model: `model` and `Model.fit` in one call.
+
+    Parameters
+    ----------
+    data, formula, family, link, priors, center, noncentered, dropna, functions
+        As for `model`.
+    chains, warmup, draws, target_accept, seed, progress
+        As for `Model.fit`.
+
+    Returns
+    -------
+    Fit
+
+    Raises
+    ------
+    FormulaError, DataError, ModelError, PriorError, SamplingError
+        As `model` and `Model.fit` do, before anything is compiled.
+
+    Examples
+    --------
+    >>> import hiermod as hm
+    >>> kline = hm.load_data("Kline")
+    >>> fit = hm.fit(kline, "total_tools ~ 1", family="poisson", seed=1, progress=False)
+    >>> bool(3.4 < fit.summary().loc["Intercept", "mean"] < 3.7)
+    True
+    """
+    made = model(
+        data,
+        formula,
+        family=family,
+        link=link,
+        priors=priors,
+        center=center,
+        noncentered=noncentered,
+        dropna=dropna,
+        functions=functions,
+    )
+    return made.fit(
+        chains=chains,
+        warmup=warmup,
+        draws=draws,
+        target_accept=target_accept,
+        seed=seed,
+        progress=progress,
+    )

@@ -1,0 +1,53 @@
+"""A model as a standalone TFP program."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hiermod.models import program
+from hiermod.models.joint import Joint
+from hiermod.models.weighted import Weighted
+
+
+def code(joint: Joint) -> str:
+    """Source of a program that builds the same joint distribution.
+
+    Parameters
+    ----------
+    joint : Joint
+
+    Returns
+    -------
+    str
+        Needs NumPy, TensorFlow and TensorFlow Probability only, and defines ``joint``. The data
+        are written out in full.
+    """
+    specification = joint.specification
+    parts = [
+        f"# {specification.design.formula.text}   (family {specification.family.name}, "
+        f"link {specification.link.name})",
+        program.HEADER,
+    ]
+    if specification.design.response.weights is not None:
+        parts.append(inspect.getsource(Weighted).replace(": Any", "").replace(" -> Any", ""))
+    parts.append(program.source(specification, literal=True))
+    arrays = {name: value.numpy() for name, value in joint.data.items()}
+    lines = "\n".join(f'    "{name}": {_literal(value)},' for name, value in arrays.items())
+    names = ", ".join([*(p.identifier for p in joint.parts)])
+    parts.append(
+        f"data = {{\n{lines}\n}}\njoint = joint_distribution(data)\n"
+        f"# joint.log_prob([{names}, data['y']]) is the log density."
+    )
+    return "\n\n".join(parts) + "\n"
+
+
+def _literal(array: NDArray[Any]) -> str:
+    """An array as source, exactly."""
+    kind = "np.int32" if array.dtype.kind == "i" else "np.float64"
+    whole = array.dtype.kind == "f" and bool(np.all(array % 1 == 0)) and np.abs(array).max() < 1e15
+    values = (array.astype(np.int64) if whole else array).tolist()
+    return f"np.array({values!r}, {kind})"

@@ -1,0 +1,233 @@
+"""Draws to inference data: names, dimensions, coordinates and attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+import arviz as az
+import numpy as np
+import tensorflow as tf
+import xarray as xr
+from numpy.typing import NDArray
+
+from hiermod.inference.run import Draws
+from hiermod.models.joint import Joint
+from hiermod.models.program import effects_arguments
+from hiermod.models.specification import GroupEffects, Specification
+
+Variable = tuple[tuple[str, ...], NDArray[Any], dict[str, Any]]
+"""Dimensions, values and coordinates of a variable."""
+
+
+def posterior(
+    joint: Joint, values: Mapping[str, NDArray[np.float64]], attrs: Mapping[str, Any]
+) -> xr.Dataset:
+    """The variables that users see, from values of the parts of the joint distribution.
+
+    Parameters
+    ----------
+    joint : Joint
+    values : mapping
+        From identifiers of parts to arrays (chain, draw, *shape of the part).
+    attrs : mapping
+
+    Returns
+    -------
+    Dataset
+        ``Intercept`` (at predictors = 0), common coefficients, the family's parameters, standard
+        deviations and correlations of groups, and the deviations of every level.
+    """
+    return _dataset(dict(_variables(joint, values)), attrs)
+
+
+def _variables(
+    joint: Joint, values: Mapping[str, NDArray[np.float64]]
+) -> Iterator[tuple[str, Variable]]:
+    s = joint.specification
+    if s.intercept:
+        at_means = values[s.intercept.identifier]
+        yield s.intercept.name, ((), at_means - _from_means(s, values), {})
+    for p in (*s.common, *s.auxiliary):
+        dims = (f"{p.name}_dim",) if p.labels else ()
+        yield p.name, (dims, values[p.identifier], dict.fromkeys(dims, list(p.labels)))
+    for g in s.groups:
+        yield from _group_parameters(g, values)
+    for g in s.groups:
+        yield from _deviations(joint, g, values)
+
+
+def _from_means(s: Specification, values: Mapping[str, NDArray[np.float64]]) -> Any:
+    """What centring the predictors added to the intercept, shape (chain, draw) or 0."""
+    total: Any = 0.0
+    for p, term in zip(s.common, s.design.terms, strict=True):
+        beta = values[p.identifier]
+        total = total + (beta if p.labels else beta[..., None]) @ s.means[term.columns]
+    return total
+
+
+def _group_parameters(
+    g: GroupEffects, values: Mapping[str, NDArray[np.float64]]
+) -> Iterator[tuple[str, Variable]]:
+    """Standard deviations and correlation of a group term."""
+    for p, effect in zip(g.sigmas, g.group.effects, strict=True):
+        dims = (f"{effect.name}__expr_dim",) if p.labels else ()
+        yield p.name, (dims, values[p.identifier], dict.fromkeys(dims, list(p.labels)))
+    if g.cor:
+        factor = values[g.cor.identifier]
+        stem = g.cor.name.removesuffix("_cor")
+        dims = (f"{stem}__effect_dim", f"{stem}__effect_dim_bis")
+        labels = effect_labels(g)
+        yield (
+            g.cor.name,
+            (dims, factor @ np.swapaxes(factor, -1, -2), dict.fromkeys(dims, labels)),
+        )
+
+
+def effect_labels(g: GroupEffects) -> list[str]:
+    """A label for each column of the effects of a group term."""
+    return [
+        f"{e.name}[{label}]" if label else e.name
+        for e in g.group.effects
+        for label in e.labels or [""]
+    ]
+
+
+def _deviations(
+    joint: Joint, g: GroupEffects, values: Mapping[str, NDArray[np.float64]]
+) -> Iterator[tuple[str, Variable]]:
+    """Deviations of the levels, effect by effect."""
+    u = values[g.identifier]
+    if g.noncentered:
+        arguments = [tf.constant(values[name]) for name in effects_arguments(g)]
+        u = getattr(joint.functions, f"effects_{g.key}")(*arguments).numpy()
+    levels = f"{g.group.factor}__factor_dim"
+    for effect in g.group.effects:
+        if effect.labels:
+            expr = f"{effect.name}__expr_dim"
+            yield (
+                g.name(effect),
+                (
+                    (expr, levels),
+                    u[..., effect.columns, :],
+                    {expr: list(effect.labels), levels: g.group.levels},
+                ),
+            )
+        else:
+            yield (
+                g.name(effect),
+                ((levels,), u[..., effect.columns.start, :], {levels: g.group.levels}),
+            )
+
+
+def _dataset(variables: Mapping[str, Variable], attrs: Mapping[str, Any]) -> xr.Dataset:
+    """A Dataset of variables (chain, draw, ...)."""
+    chains, draws = next(iter(variables.values()))[1].shape[:2]
+    coords: dict[str, Any] = {"chain": np.arange(chains), "draw": np.arange(draws)}
+    for _, _, own in variables.values():
+        coords |= own
+    data = {name: (("chain", "draw", *dims), v) for name, (dims, v, _) in variables.items()}
+    return xr.Dataset(data, coords=coords, attrs=dict(attrs))
+
+
+def row_labels(s: Specification) -> NDArray[Any]:
+    """Coordinates of ``__obs__``: the row labels where they are unique, else row numbers."""
+    rows = np.asarray(s.design.rows)
+    plain = rows.dtype.kind in "iuU" or all(isinstance(r, str) for r in rows)
+    if not plain or len(np.unique(rows)) < len(rows):
+        return np.arange(len(rows))
+    return rows if rows.dtype.kind in "iu" else rows.astype(str)
+
+
+def per_row(
+    s: Specification, name: str, values: NDArray[Any], attrs: Mapping[str, Any]
+) -> xr.Dataset:
+    """A Dataset of one variable (chain, draw, __obs__)."""
+    return _dataset({name: (("__obs__",), values, {"__obs__": row_labels(s)})}, attrs)
+
+
+def attributes(s: Specification, draws: Draws | None = None) -> dict[str, Any]:
+    """Attributes of a group: which library made it, from what, and how."""
+    out: dict[str, Any] = {
+        "created_at": datetime.now(UTC).isoformat(),
+        "arviz_version": az.__version__,
+        "inference_library": "hiermod",
+        "inference_library_version": version("hiermod"),
+        "modeling_interface": "hiermod",
+        "formula": s.design.formula.text,
+        "family": s.family.name,
+        "link": s.link.name,
+        "center": int(s.center),
+    }
+    if draws:
+        out |= {
+            "sampler": "hmc",
+            "seed": draws.settings.seed,
+            "target_accept": draws.settings.target_accept,
+            "tuning_steps": draws.settings.warmup,
+            "sampling_time": draws.seconds,
+            "trajectory_length": draws.trajectory_length,
+            "interrupted": int(draws.interrupted),
+        }
+    return out
+
+
+def convert(joint: Joint, draws: Draws) -> dict[str, xr.Dataset]:
+    """The groups ``posterior``, ``sample_stats``, ``observed_data`` and ``constant_data``."""
+    s = joint.specification
+    attrs = attributes(s, draws)
+    stats = {name: ((), v, {}) for name, v in draws.statistics.items()}
+    return {
+        "posterior": posterior(joint, joint.values(draws.position), attrs),
+        "sample_stats": _dataset(stats, attrs),
+        "observed_data": observed_data(s),
+        "constant_data": constant_data(s),
+    }
+
+
+def observed_data(s: Specification) -> xr.Dataset:
+    """The response."""
+    response = s.design.response
+    return xr.Dataset(
+        {response.name: ("__obs__", response.values)},
+        coords={"__obs__": row_labels(s)},
+        attrs=attributes(s),
+    )
+
+
+def constant_data(s: Specification) -> xr.Dataset:
+    """What the response is conditioned on: predictors, levels of groups, trials, weights, offset."""
+    design, data = s.design, {}
+    coords: dict[str, Any] = {"__obs__": row_labels(s)}
+    if design.terms:
+        labels = [
+            f"{t.name}[{label}]" if label else t.name
+            for t in design.terms
+            for label in t.labels or [""]
+        ]
+        data["X"] = (("__obs__", "__column__"), design.X)
+        coords["__column__"] = labels
+    for g in s.groups:
+        data[f"levels of {g.group.factor}"] = ("__obs__", g.group.levels[g.group.index])
+    for name in ("trials", "weights"):
+        if getattr(design.response, name) is not None:
+            data[name] = ("__obs__", getattr(design.response, name))
+    if design.offset is not None:
+        data["offset"] = ("__obs__", design.offset)
+    return xr.Dataset(data, coords=coords, attrs=attributes(s))
+
+
+def prior(joint: Joint, draws: int, seed: int) -> dict[str, xr.Dataset]:
+    """Draws from the prior: the groups ``prior`` and ``prior_predictive``, with one chain."""
+    s = joint.specification
+    pair = np.random.default_rng([seed, 1]).integers(2**31, size=2)
+    drawn = joint.distribution.sample(draws, seed=tf.constant(pair, tf.int32))
+    *values, y = (v.numpy()[None] for v in drawn)
+    attrs = attributes(s) | {"seed": seed}
+    named = {p.identifier: v for p, v in zip(joint.parts, values, strict=True)}
+    return {
+        "prior": posterior(joint, named, attrs),
+        "prior_predictive": per_row(s, s.design.response.name, y, attrs),
+    }

@@ -1,0 +1,94 @@
+"""Models and fits in words, for terminals and notebooks."""
+
+from __future__ import annotations
+
+from html import escape
+
+import pandas as pd
+import xarray as xr
+
+from hiermod.models.specification import Specification
+from hiermod.results.checks import Check
+from hiermod.results.summary import summary
+
+
+def _head(s: Specification) -> list[tuple[str, str]]:
+    """What both a model and a fit say of themselves."""
+    design = s.design
+    rows = f"{design.n_rows:,} rows"
+    if design.dropped:
+        rows += f" ({design.dropped:,} dropped for missing values)"
+    groups = ", ".join(f"{g.group.factor} ({len(g.group.levels):,} levels)" for g in s.groups)
+    return [
+        ("formula", design.formula.text),
+        ("family", f"{s.family.name}, {s.link.name} link"),
+        ("data", rows),
+        *([("groups", groups)] if groups else []),
+    ]
+
+
+def _sampler(posterior: xr.Dataset) -> str:
+    """The run, in a line."""
+    a = posterior.attrs
+    early = " (interrupted)" if a.get("interrupted") else ""
+    return (
+        f"{posterior.sizes['chain']} chains of {posterior.sizes['draw']:,} draws{early} after "
+        f"{a['tuning_steps']:,} of warm-up, seed {a['seed']}, {a['sampling_time']:.1f} s"
+    )
+
+
+def _table(s: Specification, posterior: xr.Dataset) -> pd.DataFrame:
+    """Summary of everything but the deviations of single levels."""
+    hidden = {g.name(e) for g in s.groups for e in g.group.effects}
+    return summary(posterior, [str(n) for n in posterior.data_vars if n not in hidden])
+
+
+def _text(head: list[tuple[str, str]]) -> str:
+    width = max(len(name) for name, _ in head)
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in head)
+
+
+def _html(head: list[tuple[str, str]]) -> str:
+    cells = "".join(
+        f"<tr><th style='text-align:left'>{escape(n)}</th>"
+        f"<td style='text-align:left'>{escape(v)}</td></tr>"
+        for n, v in head
+    )
+    return f"<table>{cells}</table>"
+
+
+def _format(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with as many digits as are worth reading."""
+    out = table.astype(object)
+    for column in table:
+        if str(column).startswith("ess"):
+            out[column] = [f"{v:,.0f}" for v in table[column]]
+        elif column == "r_hat":
+            out[column] = [f"{v:.3f}" for v in table[column]]
+        else:
+            out[column] = [f"{v:.3g}" if abs(v) < 100 else f"{v:.1f}" for v in table[column]]
+    return out
+
+
+def describe(s: Specification, priors: pd.DataFrame) -> str:
+    """A model as text."""
+    return f"hiermod model, not fitted\n{_text(_head(s))}\n\n{priors.to_string()}"
+
+
+def describe_html(s: Specification, priors: pd.DataFrame) -> str:
+    """A model as HTML."""
+    return f"<p><strong>hiermod model</strong>, not fitted</p>{_html(_head(s))}{priors.to_html()}"
+
+
+def describe_fit(s: Specification, posterior: xr.Dataset, check: Check) -> str:
+    """A fit as text."""
+    head = [*_head(s), ("sampler", _sampler(posterior))]
+    table = _format(_table(s, posterior)).to_string()
+    return f"hiermod fit\n{_text(head)}\n\n{table}\n\n{check}"
+
+
+def describe_fit_html(s: Specification, posterior: xr.Dataset, check: Check) -> str:
+    """A fit as HTML."""
+    head = [*_head(s), ("sampler", _sampler(posterior))]
+    table = _format(_table(s, posterior)).to_html()
+    return f"<p><strong>hiermod fit</strong></p>{_html(head)}{table}{check._repr_html_()}"

@@ -1,0 +1,76 @@
+"""The one place that knows which ArviZ is installed.
+
+ArviZ 0.x keeps groups in an `arviz.InferenceData`, ArviZ 1.x in an `xarray.DataTree`. Everything
+else in hiermod works on `xarray.Dataset`.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import arviz as az
+import xarray as xr
+
+TREE = not hasattr(az, "InferenceData")
+"""Whether inference data are a DataTree (ArviZ 1.x)."""
+
+
+def inference_data(groups: Mapping[str, xr.Dataset]) -> Any:
+    """Inference data made of these groups, as the installed ArviZ calls it."""
+    if TREE:
+        return xr.DataTree.from_dict({f"/{name}": data for name, data in groups.items()})
+    return az.InferenceData(**groups)
+
+
+def add_group(idata: Any, name: str, data: xr.Dataset) -> None:
+    """Add a group, or replace it."""
+    if TREE:
+        idata[name] = xr.DataTree(data)
+        return
+    if name in idata.groups():
+        del idata[name]
+    idata.add_groups({name: data})
+
+
+def has_group(idata: Any, name: str) -> bool:
+    """Whether there is such a group."""
+    return name in (idata.children if TREE else idata.groups())
+
+
+def group(idata: Any, name: str) -> xr.Dataset:
+    """A group as a Dataset."""
+    found = idata[name]
+    return found.to_dataset() if TREE else found
+
+
+def save(idata: Any, path: str | os.PathLike[str]) -> Path:
+    """Write all groups to a NetCDF file, whole or not at all.
+
+    The file is written beside its place and moved there when it is complete, so that a failure
+    leaves an older file as it was.
+
+    Parameters
+    ----------
+    idata : InferenceData or DataTree
+    path : path
+
+    Returns
+    -------
+    Path
+    """
+    path = Path(path)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".nc")
+    os.close(handle)
+    try:
+        if TREE:
+            idata.to_netcdf(name, engine="h5netcdf")
+        else:
+            idata.to_netcdf(name, engine="h5netcdf")
+        os.replace(name, path)
+    finally:
+        Path(name).unlink(missing_ok=True)
+    return path

@@ -1,0 +1,105 @@
+"""Quantities of every row and draw, worked out in pieces of bounded size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import xarray as xr
+from numpy.typing import NDArray
+
+from hiermod.formula.design import Design
+from hiermod.models.joint import Joint, arrays
+from hiermod.models.specification import GroupEffects
+
+FloatArray = NDArray[np.float64]
+
+CHUNK = 2**22
+"""Numbers (draws times rows) worked out at once."""
+
+
+def effects(g: GroupEffects, posterior: xr.Dataset) -> FloatArray:
+    """Deviations of a group term, shape (chain, draw, K, J)."""
+    blocks = []
+    for effect in g.group.effects:
+        values = posterior[g.name(effect)].to_numpy()
+        blocks.append(values if effect.labels else values[..., None, :])
+    return np.concatenate(blocks, axis=-2)
+
+
+def predictor_inputs(joint: Joint, posterior: xr.Dataset) -> list[FloatArray]:
+    """Arguments of the program's linear predictor, each (chain * draw, ...), from a posterior."""
+    s, out, shift = joint.specification, [], 0.0
+    for p, term in zip(s.common, s.design.terms, strict=True):
+        beta = posterior[p.name].to_numpy()
+        shift = shift + (beta if p.labels else beta[..., None]) @ s.means[term.columns]
+        out.append(beta)
+    if s.intercept:
+        out.insert(0, posterior[s.intercept.name].to_numpy() + shift)
+    out += [effects(g, posterior) for g in s.groups]
+    return [v.reshape(-1, *v.shape[2:]) for v in out]
+
+
+def by_row(
+    joint: Joint,
+    posterior: xr.Dataset,
+    quantity: Callable[[Any, tf.Tensor, list[tf.Tensor]], tf.Tensor],
+    design: Design | None = None,
+) -> FloatArray:
+    """A quantity of every draw and row.
+
+    Parameters
+    ----------
+    joint : Joint
+    posterior : Dataset
+        With the variables of `conversion.posterior`; of the prior as well.
+    quantity : function
+        ``quantity(data, eta, parameters)`` with the linear predictor (draws, rows) and the
+        family's parameters (draws,) of a piece of the draws, and the program's data.
+    design : Design, optional
+        Other rows than those of training.
+
+    Returns
+    -------
+    array, shape (chain, draw, N)
+    """
+    s = joint.specification
+    data = joint.data
+    if design is not None:
+        data = {k: tf.constant(v) for k, v in arrays(s, design).items()}
+    inputs = predictor_inputs(joint, posterior)
+    parameters = [posterior[p.name].to_numpy().reshape(-1) for p in s.auxiliary]
+    chains, draws, rows = posterior.sizes["chain"], posterior.sizes["draw"], data["y"].shape[0]
+    out = np.empty((chains * draws, rows))
+    step = max(1, CHUNK // rows)
+    for begin in range(0, len(out), step):
+        piece = slice(begin, begin + step)
+        eta = joint.functions.linear_predictor(data, *(tf.constant(v[piece]) for v in inputs))
+        out[piece] = quantity(data, eta, [tf.constant(v[piece]) for v in parameters])
+    return out.reshape(chains, draws, rows)
+
+
+def log_likelihood(joint: Joint, posterior: xr.Dataset) -> FloatArray:
+    """Log-likelihood of every row, shape (chain, draw, N); a weight counts."""
+    likelihood = joint.functions.likelihood
+    return by_row(
+        joint, posterior, lambda data, eta, p: likelihood(data, eta, *p).log_prob(data["y"])
+    )
+
+
+def predictive(joint: Joint, posterior: xr.Dataset, seed: int) -> FloatArray:
+    """A response drawn for every draw and row, shape (chain, draw, N)."""
+    likelihood, generator = joint.functions.likelihood, np.random.default_rng([seed, 2])
+
+    def draw(data: Any, eta: tf.Tensor, p: list[tf.Tensor]) -> tf.Tensor:
+        pair = generator.integers(2**31, size=2)
+        return likelihood(data, eta, *p).sample(seed=tf.constant(pair, tf.int32))
+
+    return by_row(joint, posterior, draw)
+
+
+def fitted(joint: Joint, posterior: xr.Dataset) -> FloatArray:
+    """Expected response of every row, shape (chain, draw, N)."""
+    return by_row(joint, posterior, lambda data, eta, p: joint.functions.fitted(data, eta))
