@@ -56,7 +56,9 @@ def row_values(node: Node, scope: Scope, n_rows: int) -> Any:
     if value.ndim not in (1, 2) or len(value) != n_rows:
         message = f"{node.text} gives values of shape {value.shape} for {n_rows} rows"
         fail(scope.source, node, message, "It needs one value for every row.")
-    return value if value.ndim == 2 else variable(pd.Series(value, name=node.text))
+    if value.ndim == 2 or getattr(value.dtype, "ordered", False):
+        return value  # ordered categories keep those levels that only training rows have
+    return variable(pd.Series(value, name=node.text))
 
 
 class Expression:

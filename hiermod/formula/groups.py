@@ -124,10 +124,9 @@ def _factorize(raw: pd.Series) -> tuple[Codes, pd.Index[Any]]:
     """Codes and values of one column."""
     if isinstance(raw.dtype, pd.CategoricalDtype):
         values = raw.cat.remove_unused_categories()
-        return values.cat.codes.to_numpy(dtype=np.int64), values.cat.categories
+        return np.array(values.cat.codes, dtype=np.int64), values.cat.categories
     codes, uniques = pd.factorize(_whole(raw), sort=True)
-    numbers: Codes = np.array(codes).astype(np.int64)
-    return numbers, pd.Index(uniques)
+    return np.array(codes, dtype=np.int64), pd.Index(uniques)
 
 
 def _whole(raw: pd.Series) -> pd.Series:
@@ -149,7 +148,9 @@ def _lookup(index: pd.Index[Any], raw: pd.Series) -> Codes:
     numeric = pd.api.types.is_numeric_dtype
     if numeric(index.dtype) != numeric(new.dtype):
         was, now = ("numbers", "text")[:: 1 if numeric(index.dtype) else -1]
-        raise DataError(f"the grouping factor {raw.name!r} was {was} in training, and is {now}.")
+        raise DataError(
+            f"the grouping factor {raw.name!r} was {was} in training, and is {now} now."
+        )
     return index.get_indexer(new).astype(np.int64)
 
 
