@@ -7,7 +7,6 @@ else in hiermod works on `xarray.Dataset`.
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 import arviz as az
 import xarray as xr
 
-TREE = not hasattr(az, "InferenceData")
+TREE = int(az.__version__.partition(".")[0]) >= 1
 """Whether inference data are a DataTree (ArviZ 1.x)."""
 
 
@@ -63,14 +62,10 @@ def save(idata: Any, path: str | os.PathLike[str]) -> Path:
     Path
     """
     path = Path(path)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".nc")
-    os.close(handle)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        if TREE:
-            idata.to_netcdf(name, engine="h5netcdf")
-        else:
-            idata.to_netcdf(name, engine="h5netcdf")
-        os.replace(name, path)
+        idata.to_netcdf(str(unfinished), engine="h5netcdf")
+        os.replace(unfinished, path)
     finally:
-        Path(name).unlink(missing_ok=True)
+        unfinished.unlink(missing_ok=True)
     return path
