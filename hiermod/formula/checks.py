@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -56,10 +56,10 @@ def check_columns_vary(X: FloatArray, terms: Sequence[Term], intercept: bool, wh
 def check_collinear(X: FloatArray, terms: Sequence[Term], centred: bool) -> None:
     """Raise a `DataError` if a column is a linear combination of columns before it.
 
-    The triangular factor R of X = QR is built block by block, so that no second X is needed:
-    column j is dependent when |R[j, j]| is negligible beside the norm of the column (Golub and
-    Van Loan 2013, section 5.4). Nothing is checked when there are more columns than rows, which
-    is meaningful with shrinking priors.
+    The eigenvalues of the correlations clear most data at once. In doubt, the triangular factor R
+    of X = QR is built block by block: column j is dependent when |R[j, j]| is negligible beside
+    the norm of the column (Golub and Van Loan 2013, section 5.4). Nothing is checked when there
+    are more columns than rows, which is meaningful with shrinking priors.
 
     Parameters
     ----------
@@ -75,13 +75,14 @@ def check_collinear(X: FloatArray, terms: Sequence[Term], centred: bool) -> None
     if len(used) < 1 + (not centred) or len(used) >= n_rows:
         return
     means = X.mean(axis=0)[used] * centred
-    largest = np.maximum(X.max(axis=0), -X.min(axis=0))[used]
+    if _clearly_independent(X, used, means):
+        return
     R: FloatArray = np.zeros((0, len(used)))
-    for start in range(0, n_rows, _ROWS):
-        block = X[start : start + _ROWS, used] - means
+    for block in _blocks(X, used, means):
         R = np.asarray(np.linalg.qr(np.vstack([R, block]), mode="r"))
     norms = np.linalg.norm(R, axis=0)
     # Rounding of a column with a large mean leaves a residual of this relative size.
+    largest = np.maximum(X.max(axis=0), -X.min(axis=0))[used]
     rounding = 100 * np.finfo(float).eps * np.sqrt(n_rows) * largest / norms
     for j in range(1, len(used)):
         if abs(R[j, j]) <= max(_TOLERANCE, rounding[j]) * norms[j]:
@@ -94,6 +95,21 @@ def check_collinear(X: FloatArray, terms: Sequence[Term], centred: bool) -> None
                 f"{' and the intercept' * centred}: their coefficients cannot be told apart. "
                 "Remove one of them."
             )
+
+
+def _blocks(X: FloatArray, used: list[int], means: FloatArray) -> Iterator[FloatArray]:
+    """The centred columns, some rows at a time."""
+    for start in range(0, len(X), _ROWS):
+        yield X[start : start + _ROWS, used] - means
+
+
+def _clearly_independent(X: FloatArray, used: list[int], means: FloatArray) -> bool:
+    """Whether the smallest eigenvalue of the correlations is far above rounding."""
+    products: FloatArray = np.zeros((len(used), len(used)))
+    for block in _blocks(X, used, means):
+        products += block.T @ block
+    norms = np.sqrt(np.diag(products))
+    return bool(np.linalg.eigvalsh(products / np.outer(norms, norms))[0] > 1e-8)
 
 
 def check_terms_finite(X: FloatArray, terms: Sequence[Term]) -> None:

@@ -17,8 +17,9 @@ from formulae.terms import Call as CodedCall
 from formulae.terms import Intercept, Model, Variable
 from formulae.terms import Term as CodedTerm
 
+from hiermod.errors import DataError
 from hiermod.formula import checks
-from hiermod.formula.columns import variable
+from hiermod.formula.columns import levels_of, variable
 from hiermod.formula.design import FloatArray, Term
 from hiermod.formula.functions import Levels
 from hiermod.formula.nodes import Call, Node, Scope
@@ -26,6 +27,7 @@ from hiermod.formula.records import CommonTerm
 from hiermod.formula.tokens import fail
 
 Functions = Mapping[str, Callable[..., Any]]
+_ROWS = 4096  # copied at a time
 
 
 def row_values(node: Node, scope: Scope, n_rows: int) -> Any:
@@ -47,6 +49,8 @@ def row_values(node: Node, scope: Scope, n_rows: int) -> Any:
     ------
     FormulaError
         If the expression does not have one value a row.
+    DataError
+        If a category is missing. (Missing numbers are found later, with their term.)
     """
     with np.errstate(all="ignore"):  # what is not finite is reported with its term
         value = node.evaluate(scope)
@@ -56,9 +60,15 @@ def row_values(node: Node, scope: Scope, n_rows: int) -> Any:
     if value.ndim not in (1, 2) or len(value) != n_rows:
         message = f"{node.text} gives values of shape {value.shape} for {n_rows} rows"
         fail(scope.source, node, message, "It needs one value for every row.")
-    if value.ndim == 2 or getattr(value.dtype, "ordered", False):
-        return value  # ordered categories keep those levels that only training rows have
-    return variable(pd.Series(value, name=node.text))
+    if value.ndim == 2:
+        if value.dtype.kind not in "biuf":
+            fail(scope.source, node, f"{node.text} gives columns that are not numeric")
+        return value
+    if not getattr(value.dtype, "ordered", False):  # else keep levels that new rows may lack
+        value = variable(pd.Series(value, name=node.text))
+    if levels_of(value) is not None and value.isna().any():
+        raise DataError(f"{node.text} gives missing values in {int(value.isna().sum())} rows.")
+    return value
 
 
 class Expression:
@@ -181,8 +191,11 @@ def _describe(coded: list[CodedTerm], indexes: set[str]) -> tuple[Term, ...]:
 
 def _fill(blocks: list[Any], terms: tuple[Term, ...], n_rows: int) -> FloatArray:
     X = np.empty((n_rows, terms[-1].columns.stop if terms else 0))
-    for block, term in zip(blocks, terms, strict=True):
-        X[:, term.columns] = np.reshape(block, (n_rows, term.width))
+    wide = [np.reshape(block, (n_rows, -1)) for block in blocks]
+    for start in range(0, n_rows, _ROWS):  # row by row is several times faster than by column
+        some = slice(start, start + _ROWS)
+        for block, term in zip(wide, terms, strict=True):
+            X[some, term.columns] = block[some]
     return X
 
 

@@ -58,8 +58,8 @@ def select(source: str, names: Sequence[Name], data: pd.DataFrame) -> pd.DataFra
     return data[wanted]
 
 
-def complete_rows(frame: pd.DataFrame, dropna: bool, advice: str) -> NDArray[np.bool_] | None:
-    """Which rows have no missing value; None when all have none.
+def complete_rows(frame: pd.DataFrame, dropna: bool, advice: str) -> NDArray[np.int64]:
+    """Positions of the rows without a missing value, shape (N,).
 
     Raises
     ------
@@ -70,7 +70,7 @@ def complete_rows(frame: pd.DataFrame, dropna: bool, advice: str) -> NDArray[np.
     counts = {name: int(frame[name].isna().sum()) for name in frame}
     found = [f"{name!r}: {count}" for name, count in counts.items() if count]
     if not found:
-        return None
+        return np.arange(len(frame))
     if not dropna:
         raise DataError(f"missing values in {', '.join(found)} (of {len(frame)} rows). {advice}")
     keep = np.ones(len(frame), dtype=bool)
@@ -79,7 +79,7 @@ def complete_rows(frame: pd.DataFrame, dropna: bool, advice: str) -> NDArray[np.
             keep &= frame[name].notna().to_numpy()
     if not keep.any():
         raise DataError(f"every row has a missing value: {', '.join(found)}.")
-    return keep
+    return np.flatnonzero(keep)
 
 
 def check_finite(frame: pd.DataFrame) -> None:

@@ -112,6 +112,8 @@ class Design:
     offset : float64 array, shape (N,), optional
     rows : array, shape (N,)
         Labels of the rows of the data frame that were used.
+    positions : int64 array, shape (N,)
+        Their positions in the data frame, counted from 0.
     dropped : int
         Rows dropped for missing values.
     state : object
@@ -126,6 +128,7 @@ class Design:
     groups: tuple[Group, ...]
     offset: FloatArray | None
     rows: NDArray[Any]
+    positions: NDArray[np.int64]
     dropped: int = 0
     state: Any = field(default=None, repr=False, compare=False)
 

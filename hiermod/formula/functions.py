@@ -150,6 +150,8 @@ def _plain(data: Any) -> pd.Series:
     values = pd.Series(data)
     if values.dtype.kind == "f" and np.all(values == np.round(values)):
         values = values.astype("int64")
+    if values.isna().any():
+        raise DataError(f"missing values in {int(values.isna().sum())} of {len(values)} rows.")
     return values.astype("category").cat.remove_unused_categories()
 
 

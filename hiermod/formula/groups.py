@@ -79,8 +79,9 @@ def grouping(columns: Sequence[str], frame: pd.DataFrame) -> tuple[Grouping, Int
     for column in columns[1:]:
         more, index = _factorize(frame[column])
         codes, pairs = pd.factorize(codes * len(index) + more, sort=True)
-        names = _labels(index)
-        labels = np.array([f"{labels[p // len(index)]}:{names[p % len(index)]}" for p in pairs])
+        left, right = (part.tolist() for part in np.divmod(pairs, len(index)))
+        before, names = labels.tolist(), _labels(index).tolist()
+        labels = np.array([f"{before[i]}:{names[j]}" for i, j in zip(left, right, strict=True)])
         values.append(index)
         observed.append(pairs)
     factor = Grouping(tuple(columns), tuple(values), tuple(observed), labels)
@@ -89,7 +90,7 @@ def grouping(columns: Sequence[str], frame: pd.DataFrame) -> tuple[Grouping, Int
             f"the grouping factor {factor.name!r} has one level only, {str(labels[0])!r}. "
             "Remove its group term."
         )
-    if len(np.unique(labels)) < len(labels):
+    if len(set(labels.tolist())) < len(labels):
         raise DataError(f"different levels of {factor.name!r} have the same label. Rename them.")
     return factor, codes.astype(np.int32)
 

@@ -72,7 +72,9 @@ def design(
     data : DataFrame, shape (N, ...)
         Not modified; only the columns that the formula uses are read.
     functions : mapping from name to callable, optional
-        Functions that the formula may call besides those of `FUNCTIONS`.
+        Functions that the formula may call besides those of `FUNCTIONS`. A class whose attribute
+        ``__stateful_transform__`` is true is created once for every call in the formula; the
+        object is called with the training rows first, and with new rows later.
     dropna : bool
         Whether to drop the rows that miss a value in a column that is used.
     response : bool
@@ -103,8 +105,8 @@ def design(
     table = _functions(formula, functions or {})
     left = formula.response_names() if response else []
     frame = select(formula.text, [*left, *formula.predictor_names()], data)
-    keep = complete_rows(frame, dropna, "Use dropna=True to drop these rows, or fill them in.")
-    frame = frame if keep is None else frame[keep]
+    used = complete_rows(frame, dropna, "Use dropna=True to drop these rows, or fill them in.")
+    frame = frame if len(used) == len(data) else frame.iloc[used]
     rows = _rows(frame, _expression_names(formula, response), variable)
     check_finite(rows)
     check_factors(rows, [name.name for node in formula.predictors() for name in node.names()])
@@ -122,6 +124,7 @@ def design(
         groups=groups,
         offset=_offset(formula, scope),
         rows=frame.index.to_numpy(),
+        positions=used,
         dropped=len(data) - len(frame),
         state=State(
             table,
@@ -166,7 +169,7 @@ def new_design(design: Design, data: pd.DataFrame, *, response: bool = False) ->
     trials = _has_trials(formula, data)
     left = formula.response_names() if response else trials
     frame = select(formula.text, [*left, *formula.predictor_names()], data)
-    complete_rows(frame, False, "Drop or fill in these rows.")
+    used = complete_rows(frame, False, "Drop or fill in these rows.")
     names = [name for name in _expression_names(formula, True) if name in frame]
     rows = _rows(frame, names, lambda raw: new_variable(raw, state.levels.get(str(raw.name))))
     check_finite(rows)
@@ -186,6 +189,7 @@ def new_design(design: Design, data: pd.DataFrame, *, response: bool = False) ->
         groups=groups,
         offset=_offset(formula, scope),
         rows=frame.index.to_numpy(),
+        positions=used,
         dropped=0,
     )
 

@@ -275,10 +275,39 @@ def test_function_forgotten_after_parsing(data):
 
 
 @pytest.mark.parametrize(
+    ("formula", "message"),
+    [
+        ("y ~ C(log(x))", r"C\(log\(x\)\): missing values in \d+ of 24 rows"),
+        ("y ~ holes(f)", r"holes\(f\) gives missing values in 8 rows"),
+    ],
+)
+def test_missing_categories_are_never_coded(formula, message, data):
+    functions = {"holes": lambda f: [None if v == "a" else v for v in f]}
+    with pytest.raises(DataError, match=message):
+        design(formula, data, functions=functions)
+
+
+def test_stateful_function_of_the_caller(data):
+    class FirstRow:
+        __stateful_transform__ = True
+        first = None
+
+        def __call__(self, x):
+            self.first = x.iloc[0] if self.first is None else self.first
+            return x - self.first
+
+    result = design("y ~ FirstRow(x) + FirstRow(z)", data, functions={"FirstRow": FirstRow})
+    expected = data[["x", "z"]] - data[["x", "z"]].iloc[0]
+    np.testing.assert_array_equal(result.X, expected)
+    np.testing.assert_array_equal(new_design(result, data[5:]).X, expected[5:])
+
+
+@pytest.mark.parametrize(
     ("function", "message"),
     [
         (lambda x: 1.0, r"f\(x\) gives values of shape \(\) for 24 rows"),
         (lambda x: x[:3], r"f\(x\) gives values of shape \(3,\) for 24 rows"),
+        (lambda x: [["a", "b"]] * N, r"f\(x\) gives columns that are not numeric"),
         (lambda x: 1 / 0, r"f\(x\) failed: division by zero"),
         (lambda x, z: x, r"f\(x\) failed: .*missing 1 required"),
     ],
@@ -447,6 +476,8 @@ def test_dropna(data):
     result = design("y ~ x + (1 | f)", holes, dropna=True)
     assert (result.n_rows, result.dropped) == (N - 2, 2)
     assert list(result.rows) == [i for i in range(N) if i not in (2, 5)]
+    shifted = design("y ~ x + (1 | f)", holes.set_axis(range(100, 100 + N)), dropna=True)
+    np.testing.assert_array_equal(shifted.positions, result.rows)
     complete = design("y ~ x + (1 | f)", data.drop([2, 5]))
     np.testing.assert_array_equal(result.X, complete.X)
     np.testing.assert_array_equal(result.groups[0].index, complete.groups[0].index)
