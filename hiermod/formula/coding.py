@@ -135,19 +135,12 @@ class Coder:
 
         Index terms are coded one by one, at full rank, and take the place of an intercept.
         """
-        bound = {term: self.bind(term) for term in terms}
         spans = intercept or any(term.is_index and len(term.factors) == 1 for term in terms)
-        plain = [bound[term] for term in terms if not term.is_index]
-        together = self.coded(*([Intercept()] if spans else []), *plain)
-        coded: list[CodedTerm] = []
+        blocks = self.together([term for term in terms if not term.is_index], spans)
         for term in terms:
             if term.is_index:
-                coded += self.coded(bound[term])
-                continue
-            # formulae puts a term before another where full rank asks for it
-            upto = next(i for i, found in enumerate(together) if found is bound[term]) + 1
-            coded += together[:upto]
-            together = together[upto:]
+                blocks[term] = self.coded(self.bind(term))
+        coded = [part for term in terms for part in blocks[term]]
         indexes = {term.name for term in terms if term.is_index}
         described = _describe(coded, indexes)
         X = _fill([term.data for term in coded], described, len(self.rows))
@@ -155,6 +148,22 @@ class Coder:
         for term in coded:
             _forget_rows(term)
         return X, Basis(tuple(coded), described)
+
+    def together(
+        self, terms: list[CommonTerm], intercept: bool
+    ) -> dict[CommonTerm, list[CodedTerm]]:
+        """Every term coded, and before it those terms that full rank asks for.
+
+        formulae meets terms of few factors first, as patsy and R sort them: it fails on a factor
+        that an interaction before it already spans.
+        """
+        bound = {term: self.bind(term) for term in sorted(terms, key=lambda t: len(t.factors))}
+        coded = self.coded(*([Intercept()] if intercept else []), *bound.values())
+        blocks: dict[CommonTerm, list[CodedTerm]] = {}
+        for term in bound:
+            upto = next(i for i, found in enumerate(coded) if found is bound[term]) + 1
+            blocks[term], coded = coded[:upto], coded[upto:]
+        return blocks
 
     def coded(self, *terms: Any) -> list[CodedTerm]:
         """The terms and those that full rank adds, evaluated, without the intercept."""

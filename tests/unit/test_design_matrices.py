@@ -71,6 +71,18 @@ TERMS = [
             ("f:h", ("b, u", "b, v", "c, u", "c, v"), "categorical"),
         ],
     ),
+    (
+        "y ~ f:h + h",  # coded as h + f:h, kept in the order as written
+        [("f:h", ("b, u", "b, v", "c, u", "c, v"), "categorical"), ("h", ("v",), "categorical")],
+    ),
+    (
+        "y ~ 0 + f/h + h",
+        [
+            ("f", ("a", "b", "c"), "categorical"),
+            ("f:h", ("b, v", "c, v"), "categorical"),
+            ("h", ("v",), "categorical"),
+        ],
+    ),
     ("y ~ poly(x, 2)", [("poly(x, 2)", ("0", "1"), "numeric")]),
     ("y ~ poly(x, 1)", [("poly(x, 1)", (), "numeric")]),
     ("y ~ h:poly(x, 2)", [("h:poly(x, 2)", ("u, 0", "u, 1", "v, 0", "v, 1"), "categorical")]),
