@@ -172,6 +172,8 @@ def parse(text: str, source: str) -> Prior:
             f"({', '.join(distribution.arguments)}), not {len(numbers)}."
         )
     values = dict(zip(distribution.arguments, numbers, strict=True))
+    if not np.all(np.isfinite(numbers)):
+        raise PriorError(f"{where}: the arguments must be finite.")
     for argument in distribution.positive:
         if not values[argument] > 0:
             raise PriorError(f"{where}: {argument} must be positive.")
@@ -203,12 +205,20 @@ def read(value: Any, source: str) -> Prior:
     if not value.dtype.is_floating or value.experimental_default_event_space_bijector() is None:
         raise PriorError(f"prior of {source!r}: the distribution must be continuous.")
     try:
-        return Prior(custom_source(value), source, None, custom=value)
-    except (TypeError, ValueError) as error:
+        text = custom_source(value)
+        prior = Prior(text, source, None, custom=eval(text, {"tfd": tfd, "np": np}))
+    except (AttributeError, TypeError, ValueError) as error:
         raise PriorError(
             f"prior of {source!r}: {type(value).__name__} is not made of numbers alone; give a "
             f"distribution such as tfd.Gamma(2.0, 0.1)."
         ) from error
+    low, high = ends(prior)
+    if not (np.isinf(high) and low in (-np.inf, 0.0)) and not np.isfinite(high - low):
+        raise PriorError(
+            f"prior of {source!r}, {text!r}: its support, from {low:g} to {high:g}, is none of "
+            f"all numbers, the positive numbers, and an interval."
+        )
+    return prior
 
 
 def custom_source(distribution: Any) -> str:
@@ -310,17 +320,23 @@ def _number(value: Any) -> str:
     """A float64 as source."""
     if isinstance(value, tuple):
         return f"np.array({list(value)!r})"
-    return "np.float64(np.inf)" if np.isinf(value) else f"np.float64({float(value)!r})"
+    if np.isinf(value):
+        return f"np.float64({'-' * (value < 0)}np.inf)"
+    return f"np.float64({float(value)!r})"
 
 
 def ends(prior: Prior) -> tuple[float, float]:
     """Ends of the support of a scalar prior."""
     if prior.distribution is None:
         bijector = prior.custom.experimental_default_event_space_bijector()
-        low, high = np.asarray(
-            bijector.forward(np.array([-1e4, 1e4], prior.custom.dtype.as_numpy_dtype))
-        )
-        return (-np.inf if low < -9e3 else float(low)), (np.inf if high > 9e3 else float(high))
+        # Far out, where maps onto half-lines and intervals have reached their ends.
+        low, high = np.sort(bijector.forward(np.array([-1e300, 1e300])))
+        if np.isnan(low):  # TruncatedNormal with an end at infinity has no map
+            low, high = (
+                np.float64(prior.custom.parameters.get(k, np.nan)) for k in ("low", "high")
+            )
+        low = 0.0 if abs(low) < 1e-290 else float(low)
+        return (-np.inf if low < -1e290 else low), (np.inf if high > 1e290 else float(high))
     if prior.distribution.name == "uniform":
         return prior.arguments
     return {"real": (-np.inf, np.inf), "positive": (0.0, np.inf)}.get(
