@@ -1,0 +1,385 @@
+"""Priors: notation, densities, supports, defaults."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+from scipy import integrate, stats
+from scipy.special import gammaln
+
+import hiermod as hm
+from hiermod.models import priors
+from hiermod.models.priors import DISTRIBUTIONS, ends, on_positive, parse, read, source, support
+
+tfd, tfb = tfp.distributions, tfp.bijectors
+
+# Stan's name -> (arguments in Stan's notation, the same in SciPy's).
+SCIPY = {
+    "normal": ("0.5, 2", stats.norm(0.5, 2)),
+    "student_t": ("3, 0.5, 2", stats.t(3, 0.5, 2)),
+    "cauchy": ("0.5, 2", stats.cauchy(0.5, 2)),
+    "laplace": ("0.5, 2", stats.laplace(0.5, 2)),
+    "logistic": ("0.5, 2", stats.logistic(0.5, 2)),
+    "half_normal": ("2", stats.halfnorm(scale=2)),
+    "exponential": ("3", stats.expon(scale=1 / 3)),
+    "gamma": ("2.5, 3", stats.gamma(2.5, scale=1 / 3)),
+    "inv_gamma": ("2.5, 3", stats.invgamma(2.5, scale=3)),
+    "lognormal": ("0.5, 2", stats.lognorm(2, scale=math.exp(0.5))),
+    "beta": ("2.5, 3", stats.beta(2.5, 3)),
+    "uniform": ("-1, 4", stats.uniform(-1, 5)),
+}
+SCALAR = [name for name, d in DISTRIBUTIONS.items() if d.support != "correlation"]
+
+
+def built(prior):
+    """The TFP distribution of a prior, as the program builds it."""
+    return eval(source(prior, None), {"tfd": tfd, "np": np})
+
+
+def data():
+    return pd.DataFrame(
+        {
+            "y": [2.0, 5.0, 9.0, 4.0, 5.0, 11.0],
+            "b": [0, 1, 1, 0, 1, 1],
+            "x": [0.0, 1.0, 2.0, 3.0, 4.0, 8.0],
+            "f": list("aabbcc"),
+            "g": list("pqpqpq"),
+        }
+    )
+
+
+# --- densities ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", SCALAR)
+def test_density_is_scipys(name):
+    text, expected = SCIPY[name]
+    distribution = built(parse(f"{name}({text})", "x"))
+    x = expected.ppf([1e-8, 1e-3, 0.1, 0.3, 0.5, 0.9, 0.999, 1 - 1e-8])
+    np.testing.assert_allclose(distribution.log_prob(x), expected.logpdf(x), rtol=1e-10)
+    assert distribution.dtype == tf.float64
+
+
+@pytest.mark.parametrize("name", SCALAR)
+def test_ends_are_scipys(name):
+    text, expected = SCIPY[name]
+    assert ends(parse(f"{name}({text})", "x")) == expected.support()
+
+
+@pytest.mark.parametrize("name", ["normal", "student_t", "cauchy"])
+def test_a_prior_of_a_positive_parameter_is_cut_at_zero(name):
+    text = SCIPY[name][0].replace("0.5", "0")
+    whole = {"normal": stats.norm, "student_t": lambda *a: stats.t(3, *a), "cauchy": stats.cauchy}
+    half = on_positive(parse(f"{name}({text})", "sigma"), "sigma")
+    x = np.array([1e-6, 0.1, 1.0, 5.0, 40.0])
+    np.testing.assert_allclose(
+        built(half).log_prob(x), whole[name](0, 2).logpdf(x) + np.log(2), rtol=1e-10
+    )
+    assert support(half) == "positive"
+    assert half.text == f"{name}({text})"  # the table shows what the user wrote
+
+
+@pytest.mark.parametrize(("loc", "scale"), [(1.0, 2.0), (-3.0, 1.0), (30.0, 2.0)])
+def test_a_shifted_normal_is_cut_at_zero_and_normalised(loc, scale):
+    half = built(on_positive(parse(f"normal({loc}, {scale})", "sigma"), "sigma"))
+    expected = stats.truncnorm(-loc / scale, np.inf, loc, scale)
+    x = expected.ppf([1e-3, 0.2, 0.5, 0.9, 0.999])
+    np.testing.assert_allclose(half.log_prob(x), expected.logpdf(x), rtol=1e-9)
+    mass, _ = integrate.quad(
+        lambda v: float(half.prob(np.float64(v))), *expected.ppf([0, 1 - 1e-14])
+    )
+    assert mass == pytest.approx(1, abs=1e-8)
+    assert float(half.prob(np.float64(-0.1))) == 0
+
+
+def log_lkj(factor, eta):
+    """Density of a Cholesky factor under LKJ (Lewandowski, Kurowicka and Joe 2009, theorem 5)."""
+    k = len(factor)
+    diagonal = np.log(np.diag(factor))
+    i = np.arange(1, k + 1)
+    kernel = 2 * (eta - 1) * diagonal.sum() + ((k - i) * diagonal).sum()
+    j = np.arange(1, k)
+    beta = eta + (k - 1 - j) / 2  # each of the j canonical correlations of level j is beta(b, b)
+    constant = (j / 2 * np.log(np.pi) + gammaln(beta) - gammaln(eta + (k - 1) / 2)).sum()
+    return kernel - constant
+
+
+@pytest.mark.parametrize("eta", [0.7, 1.0, 2.0, 5.5])
+@pytest.mark.parametrize("size", [2, 3, 4])
+def test_lkj_is_the_density_of_the_paper(size, eta):
+    generator = np.random.default_rng(7)
+    roots = generator.standard_normal((size, size + 2))
+    covariance = roots @ roots.T
+    sd = np.sqrt(np.diag(covariance))
+    factor = np.linalg.cholesky(covariance / np.outer(sd, sd))
+    found = tfd.CholeskyLKJ(size, concentration=np.float64(eta)).log_prob(factor)
+    assert float(found) == pytest.approx(log_lkj(factor, eta), rel=1e-10)
+
+
+def test_lkj_of_two_effects_integrates_to_one():
+    def density(r):
+        return math.exp(log_lkj(np.array([[1, 0], [r, math.sqrt(1 - r * r)]]), 2.0))
+
+    assert integrate.quad(density, -1, 1)[0] == pytest.approx(1, abs=1e-8)
+
+
+# --- notation -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text", ["normal(0,1)", " normal( 0 , 1 ) ", "normal(-0.0, 1e0)", "normal(0, +1)"]
+)
+def test_spaces_and_spellings_of_numbers_do_not_matter(text):
+    assert parse(text, "x").arguments == (0.0, 1.0)
+    assert parse(text, "x").text == text.strip()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("normal", "is not of the form name(numbers)"),
+        ("normal(0, 1", "is not of the form name(numbers)"),
+        ("", "is not of the form name(numbers)"),
+        ("normal(0, 1) + 1", "is not of the form name(numbers)"),
+        ("norml(0, 1)", "unknown distribution. Did you mean 'normal'?"),
+        ("Normal(0, 1)", "unknown distribution. Did you mean 'normal'?"),
+        ("normal(0)", "normal takes 2 numbers (loc, scale), not 1"),
+        ("normal(0, 1, 2)", "normal takes 2 numbers (loc, scale), not 3"),
+        ("exponential()", "exponential takes 1 numbers (rate), not 0"),
+        ("normal(0, s)", "the arguments must be numbers"),
+        ("normal(0, 1 + 1)", "the arguments must be numbers"),
+        ("normal(0; 1)", "the arguments must be numbers"),
+        ("normal(0, __import__('os'))", "the arguments must be numbers"),
+        ("normal(0, 0)", "scale must be positive"),
+        ("normal(0, -1)", "scale must be positive"),
+        ("student_t(0, 0, 1)", "df must be positive"),
+        ("gamma(2, -1)", "rate must be positive"),
+        ("normal(1e999, 1)", "the arguments must be finite"),
+        ("normal(0, 1e999)", "the arguments must be finite"),
+        ("uniform(2, 2)", "the lower end must be below the upper end"),
+        ("lkj(0)", "concentration must be positive"),
+    ],
+)
+def test_a_prior_that_cannot_be_read(text, says):
+    with pytest.raises(hm.PriorError) as info:
+        hm.model(data(), "y ~ x", priors={"x": text})
+    assert says in str(info.value)
+    assert "'x'" in str(info.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "guess"),
+    [
+        ("intercept", "Intercept"),
+        ("X", None),
+        ("1|g_sd", "1|g_sigma"),
+        ("Sigma", "sigma"),
+        ("group_sigmas", "group_sigma"),
+    ],
+)
+def test_a_key_that_names_nothing(key, guess):
+    with pytest.raises(hm.PriorError) as info:
+        hm.model(data(), "y ~ x + (1 | g)", priors={key: "normal(0, 1)"})
+    message = str(info.value)
+    assert message.startswith(f"there is no parameter or class {key!r} in the model.")
+    assert (f"Did you mean '{guess}'?" in message) == (guess is not None)
+    for name in ("Intercept", "x", "1|g_sigma", "sigma", "common", "group_sigma", "group_cor"):
+        assert name in message
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "says"),
+    [
+        ("sigma", "laplace(0, 1)", "sigma is positive"),
+        ("sigma", "uniform(-1, 1)", "sigma is positive"),
+        ("sigma", "student_t(3, 1, 2)", "its location must be 0"),
+        ("sigma", tfd.Normal(0.0, 1.0), "sigma is positive"),
+        ("1|g_sigma", "logistic(0, 1)", "1|g_sigma is positive"),
+        ("group_sigma", "lkj(2)", "it needs a distribution of numbers"),
+        ("Intercept", "lkj(2)", "it needs a distribution of numbers"),
+        ("g_cor", "normal(0, 1)", "it needs lkj(eta)"),
+        ("group_cor", "uniform(-1, 1)", "it needs lkj(eta)"),
+    ],
+)
+def test_a_prior_with_the_wrong_support(key, text, says):
+    with pytest.raises(hm.PriorError) as info:
+        hm.model(data(), "y ~ x + (1 + x | g)", priors={key: text})
+    assert says in str(info.value)
+
+
+def test_a_name_wins_over_its_class_in_either_order():
+    given = [("group_sigma", "exponential(2)"), ("x|g_sigma", "exponential(7)")]
+    for order in (given, given[::-1]):
+        table = hm.model(data(), "y ~ x + (1 + x | g)", priors=dict(order)).priors
+        assert table.loc["x|g_sigma", ["prior", "source"]].tolist() == [
+            "exponential(7)",
+            "x|g_sigma",
+        ]
+        assert table.loc["1|g_sigma", ["prior", "source"]].tolist() == [
+            "exponential(2)",
+            "group_sigma",
+        ]
+
+
+def test_a_column_named_like_a_class_is_itself():
+    frame = data().rename(columns={"x": "common"})
+    table = hm.model(frame, "y ~ common + f", priors={"common": "normal(0, 9)"}).priors
+    assert table.loc["common", "prior"] == "normal(0, 9)"
+
+
+# --- TFP distributions --------------------------------------------------------------------------
+
+TFP = {
+    "float32": (tfd.Gamma(2.0, 0.5), (0.0, np.inf)),
+    "float64": (tfd.Gamma(np.float64(2.0), np.float64(0.5)), (0.0, np.inf)),
+    "log rate": (tfd.Gamma(2.0, log_rate=0.25), (0.0, np.inf)),
+    "normal": (tfd.Normal(0.0, 1.5), (-np.inf, np.inf)),
+    "gumbel": (tfd.Gumbel(0.0, 2.0), (-np.inf, np.inf)),
+    "inverse gamma": (tfd.InverseGamma(2.0, 1.0), (0.0, np.inf)),
+    "weibull": (tfd.Weibull(2.0, 1.0), (0.0, np.inf)),
+    "half cauchy": (tfd.HalfCauchy(0.0, 1.0), (0.0, np.inf)),
+    "kumaraswamy": (tfd.Kumaraswamy(2.0, 2.0), (0.0, 1.0)),
+    "uniform": (tfd.Uniform(-1.0, 4.0), (-1.0, 4.0)),
+    "truncated": (tfd.TruncatedNormal(0.0, 1.0, 0.0, 2.0), (0.0, 2.0)),
+    "truncated below": (tfd.TruncatedNormal(1.0, 2.0, 0.0, np.inf), (0.0, np.inf)),
+    "von mises": (tfd.VonMises(0.0, 1.0), (-np.pi, np.pi)),
+}
+
+
+@pytest.mark.parametrize("name", TFP)
+def test_a_tfp_distribution_as_prior(name):
+    distribution, expected = TFP[name]
+    prior = read(distribution, "x")
+    assert ends(prior) == pytest.approx(expected, rel=1e-12)
+    kind = {(True, True): "real", (False, True): "positive", (False, False): "interval"}
+    assert support(prior) == kind[np.isinf(expected[0]), np.isinf(expected[1])]
+    again = built(prior)
+    assert again.dtype == tf.float64
+    x = distribution.sample(5, seed=tf.constant([1, 2], tf.int32))
+    np.testing.assert_allclose(
+        again.log_prob(tf.cast(x, tf.float64)), distribution.log_prob(x), rtol=2e-5, atol=2e-5
+    )
+
+
+@pytest.mark.parametrize("name", [n for n, (_, e) in TFP.items() if e[0] == 0.0])
+def test_a_positive_tfp_distribution_fits_a_positive_parameter(name):
+    model = hm.model(data(), "y ~ x", priors={"sigma": TFP[name][0]})
+    joint = model.joint
+    drawn = joint.sample(3, seed=tf.constant([3, 4], tf.int32))
+    assert np.isfinite(joint.log_prob(drawn)).all()
+    sigma = drawn[joint._flat_resolve_names().index("sigma")]
+    assert (sigma.numpy() > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("distribution", "says"),
+    [
+        (tfd.Normal([0.0, 1.0], 1.0), "must be scalar, but its batch shape is (2,)"),
+        (tfd.MultivariateNormalDiag([0.0, 0.0]), "its event shape (2,)"),
+        (tfd.Sample(tfd.Normal(0.0, 1.0), 3), "its event shape (3,)"),
+        (tfd.CholeskyLKJ(2, 1.0), "its event shape (2, 2)"),
+        (tfd.Poisson(3.0), "must be continuous"),
+        (tfd.Bernoulli(0.5), "must be continuous"),
+        (
+            tfd.TransformedDistribution(tfd.Normal(0.0, 1.0), tfb.Softplus()),
+            "TransformedDistribution is not made of numbers alone; give",
+        ),
+        (tfd.Pareto(2.0, 3.0), "its support, from 3 to inf, is none of"),
+        (tfd.HalfCauchy(1.0, 1.0), "its support, from 1 to inf, is none of"),
+        (tfd.TruncatedNormal(0.0, 1.0, -np.inf, 0.0), "its support, from -inf to 0, is none of"),
+        (1.5, "give a string such as 'normal(0, 1)' or a TFP distribution, not float"),
+        (None, "not NoneType"),
+    ],
+    ids=lambda v: getattr(v, "name", "") or None,
+)
+def test_what_cannot_be_a_prior(distribution, says):
+    with pytest.raises(hm.PriorError) as info:
+        hm.model(data(), "y ~ x", priors={"x": distribution})
+    assert says in str(info.value)
+    assert "'x'" in str(info.value)
+
+
+def test_an_infinite_number_keeps_its_sign():
+    assert priors._number(-np.inf) == "np.float64(-np.inf)"
+    assert priors._number(np.inf) == "np.float64(np.inf)"
+
+
+# --- defaults -----------------------------------------------------------------------------------
+
+
+def test_defaults_of_a_gaussian_model():
+    frame = data()
+    sd_y, mean_y = np.std(frame["y"]), frame["y"].mean()
+    sd_x = np.std(frame["x"])
+    model = hm.model(frame, "y ~ x + b + f + (1 + x | g)")
+    numbers = {p.name: p.prior.arguments for p in model.specification.parameters}
+    assert numbers == {
+        "Intercept": pytest.approx((mean_y, 2.5 * sd_y), rel=1e-12),
+        "x": pytest.approx((0, 2.5 * sd_y / sd_x), rel=1e-12),
+        "b": pytest.approx((0, 2.5 * sd_y), rel=1e-12),  # two values: their range, 1
+        "f": pytest.approx((0, 2.5 * sd_y), rel=1e-12),
+        "1|g_sigma": pytest.approx((1 / sd_y,), rel=1e-12),
+        "x|g_sigma": pytest.approx((sd_x / sd_y,), rel=1e-12),
+        "g_cor": (2.0,),
+        "sigma": pytest.approx((1 / sd_y,), rel=1e-12),
+    }
+    table = model.priors
+    assert list(table.columns) == ["class", "prior", "source"]
+    assert table.index.name == "parameter"
+    assert table["class"].to_dict() == {
+        "Intercept": "Intercept",
+        "x": "common",
+        "b": "common",
+        "f": "common",
+        "1|g_sigma": "group_sigma",
+        "x|g_sigma": "group_sigma",
+        "g_cor": "group_cor",
+        "sigma": "auxiliary",
+    }
+    assert table.loc["Intercept", "source"] == "default, at the means of the predictors"
+    assert table.loc["Intercept", "prior"] == f"normal({mean_y:.4g}, {2.5 * sd_y:.4g})"
+
+
+def test_defaults_of_a_logistic_model():
+    frame = data()
+    model = hm.model(frame, "b ~ x + f + (1 + x | g)", family="bernoulli", center=False)
+    numbers = {p.name: p.prior.arguments for p in model.specification.parameters}
+    sd_x = np.std(frame["x"])
+    assert numbers == {
+        "Intercept": (0.0, 1.5),
+        "x": pytest.approx((0, 2.5 / sd_x), rel=1e-12),
+        "f": (0.0, 2.5),
+        "1|g_sigma": (1.0,),
+        "x|g_sigma": pytest.approx((sd_x,), rel=1e-12),
+        "g_cor": (2.0,),
+    }
+    assert model.priors.loc["Intercept", "source"] == "default, at predictors = 0"
+
+
+def test_defaults_of_a_probit_model_have_the_shorter_unit():
+    model = hm.model(data(), "b ~ f", family="bernoulli", link="probit")
+    numbers = {p.name: p.prior.arguments for p in model.specification.parameters}
+    assert numbers["Intercept"] == pytest.approx((0, 1.5 * 0.6))
+    assert numbers["f"] == pytest.approx((0, 2.5 * 0.6))
+
+
+def test_defaults_of_a_count_model_with_exposure():
+    frame = data()
+    model = hm.model(frame, "y ~ f + offset(x)", family="poisson")
+    location, scale = model.specification.intercept.prior.arguments
+    assert location == pytest.approx(np.log(frame["y"].mean()) - frame["x"].mean())
+    assert scale == 2.5
+
+
+def test_columns_of_a_term_have_priors_of_their_own():
+    frame = data()
+    prior = hm.model(frame, "y ~ f:x").specification.common[0].prior
+    spread = [np.std(np.where(frame["f"] == level, frame["x"], 0)) for level in "abc"]
+    spread[0] = 1.0  # in level a, x has two values, 0 and 1: their range
+    loc, scale = prior.arguments
+    assert loc == 0
+    np.testing.assert_allclose(scale, 2.5 * np.std(frame["y"]) / np.array(spread), rtol=1e-12)
+    assert prior.text.startswith("normal(0, [")
