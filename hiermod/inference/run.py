@@ -201,12 +201,16 @@ class _Run:
             out[name] = np.repeat(out[name][:, None], self.chains, axis=1)
         return out
 
-    def learn(self, window: Window, draws: FloatArray) -> None:
+    def learn(self, window: Window, draws: FloatArray, *, first: bool) -> None:
         """Take what a window of warm-up taught."""
-        if window.learns_metric:
-            self.scale = pooled_scale(draws)
+        if not window.learns_metric:
+            return
+        # The first half of the first window is on the way to the bulk, and even its second half
+        # says little about how long a trajectory should be.
+        self.scale = pooled_scale(draws[len(draws) // 2 :] if first else draws)
+        if not first:
             self.length = np.pi / 2 * largest_scale(draws, self.scale)
-            self.step = _start_step(float(self.step.log_average), 2.0)
+        self.step = _start_step(float(self.step.log_average), 2.0)
 
     def settle(self) -> None:
         """End adaptation: from here on the averaged step size, fixed."""
@@ -263,14 +267,11 @@ def run(
             yield rows
 
     for i, window in enumerate(windows(settings.warmup)):
-        # Until there is a metric, long trajectories are dear and teach little.
-        limit = min(32, settings.max_steps) if i == 0 else settings.max_steps
+        # With a poor metric long trajectories are dear and teach little: they may double in every
+        # window.
+        limit = min(32 * 2**i, settings.max_steps)
         rows = list(stretch(window.length, "warmup", limit))
-        # The first half of the start is on the way to the bulk.
-        learned = np.concatenate([r["position"] for r in rows])[
-            window.length // 2 if i == 0 else 0 :
-        ]
-        job.learn(window, learned)
+        job.learn(window, np.concatenate([r["position"] for r in rows]), first=i == 0)
     job.settle()
     interrupted = False
     try:
