@@ -23,6 +23,10 @@ DIVERGENCE = 1000.0
 # Dual averaging, Hoffman and Gelman (2014), section 3.2; the constants are theirs and Stan's.
 GAMMA, T0, KAPPA = 0.05, 10.0, 0.75
 
+STEP_JITTER = 0.5
+"""Step sizes are uniform between this share of the adapted one and the whole: where the posterior
+is more sharply curved than on average, a chain with one step size for all can be stuck for long."""
+
 
 class State(NamedTuple):
     """Where the chains are.
@@ -86,7 +90,7 @@ class Noise(NamedTuple):
     ----------
     momentum : (capacity, chains, dimensions), standard normal
     accept : (capacity, chains), log of uniforms
-    jitter : (capacity,), uniform in (0, 1)
+    jitter : (capacity, 2), uniform in (0, 1); for the length and the step size
     """
 
     momentum: tf.Tensor
@@ -122,7 +126,7 @@ def draw_noise(
     return Noise(
         momentum=tf.constant(generator.standard_normal((capacity, chains, dimensions))),
         accept=tf.constant(np.log1p(-generator.random((capacity, chains)))),
-        jitter=tf.constant(generator.random(capacity)),
+        jitter=tf.constant(generator.random((capacity, 2))),
     )
 
 
@@ -228,8 +232,9 @@ def block_program(log_density: LogDensity, capacity: int) -> Callable[..., Any]:
         def one(
             i: tf.Tensor, state: State, step: StepSize, out: tuple[tf.TensorArray, ...]
         ) -> tuple[Any, ...]:
-            step_size = tf.exp(step.log_step)
-            length = 2.0 * tf.gather(noise.jitter, i) * tuning.trajectory_length
+            jitter = tf.gather(noise.jitter, i)
+            step_size = tf.exp(step.log_step) * (1.0 - STEP_JITTER * jitter[1])
+            length = 2.0 * jitter[0] * tuning.trajectory_length
             # Bounded before the cast: a tiny step in early warm-up would overflow int32.
             n_steps = tf.clip_by_value(
                 tf.math.ceil(length / step_size),
