@@ -18,12 +18,12 @@ class Window:
     ----------
     length : int
         Transitions.
-    learns_metric : bool
-        Whether its draws give a new metric when it ends.
+    metric : str
+        What its draws give when it ends: a ``"rough"`` metric, a ``"full"`` one, or none, ``""``.
     """
 
     length: int
-    learns_metric: bool
+    metric: str
 
 
 def windows(warmup: int) -> tuple[Window, ...]:
@@ -46,7 +46,8 @@ def windows(warmup: int) -> tuple[Window, ...]:
         take = size if slow >= 3 * size else slow
         lengths.append(take)
         slow, size = slow - take, 2 * size
-    plan = [Window(first, True), *(Window(n, True) for n in lengths), Window(last, False)]
+    plan = [Window(first, "rough"), *(Window(n, "full") for n in lengths), Window(last, "")]
+    plan[1] = Window(plan[1].length, "rough")
     return tuple(w for w in plan if w.length > 0)
 
 
@@ -61,12 +62,32 @@ def pooled_scale(draws: FloatArray) -> FloatArray:
     -------
     array, shape (dimensions,)
         Variances are shrunk to 0.001 with the weight of five draws, as in Stan
-        (`var_adaptation.hpp`); at least one dimension-wise finite positive number.
+        (`var_adaptation.hpp`).
     """
     flat = draws.reshape(-1, draws.shape[-1])
     n = len(flat)
     variance = flat.var(axis=0, ddof=1) if n > 1 else np.ones(flat.shape[1])
     return np.asarray(np.sqrt((n * variance + 5e-3) / (n + 5)))
+
+
+def rough_scale(draws: FloatArray, gradients: FloatArray) -> FloatArray:
+    """Scale of every dimension from draws that have not yet spread over the posterior.
+
+    The variance of a normal density is the ratio of the standard deviations of its draws and of
+    its gradients, wherever the draws are (Seyboldt et al. 2025, "Preconditioning Hamiltonian Monte
+    Carlo by minimizing Fisher divergence", as in nutpie).
+
+    Parameters
+    ----------
+    draws, gradients : array, shape (draws, chains, dimensions)
+        Positions, and gradients of the log density there.
+
+    Returns
+    -------
+    array, shape (dimensions,)
+    """
+    spread, slope = (x.reshape(-1, x.shape[-1]).std(axis=0) for x in (draws, gradients))
+    return np.asarray(np.sqrt((spread + 1e-12) / (slope + 1e-12)))
 
 
 def largest_scale(draws: FloatArray, scale: FloatArray) -> float:

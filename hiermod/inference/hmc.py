@@ -103,7 +103,7 @@ class Transitions(NamedTuple):
 
     Attributes
     ----------
-    position : (capacity, chains, dimensions)
+    position, gradient : (capacity, chains, dimensions)
     lp, energy, acceptance_rate : (capacity, chains)
     diverging : (capacity, chains), bool
     step_size : (capacity,)
@@ -111,6 +111,7 @@ class Transitions(NamedTuple):
     """
 
     position: tf.Tensor
+    gradient: tf.Tensor
     lp: tf.Tensor
     energy: tf.Tensor
     acceptance_rate: tf.Tensor
@@ -259,15 +260,27 @@ def block_program(log_density: LogDensity, capacity: int) -> Callable[..., Any]:
                 *(tf.where(tuning.adapt, new, old) for new, old in zip(adapted, step, strict=True))
             )
             row = Transitions(
-                state.position, state.log_density, **info, step_size=step_size, n_steps=n_steps
+                state.position,
+                state.gradient,
+                state.log_density,
+                **info,
+                step_size=step_size,
+                n_steps=n_steps,
             )
             return i + 1, state, step, tuple(a.write(i, v) for a, v in zip(out, row, strict=True))
 
         dtype = state.position.dtype
-        dtypes = Transitions(dtype, dtype, dtype, dtype, tf.bool, dtype, tf.int32)
+        dtypes = Transitions(dtype, dtype, dtype, dtype, dtype, tf.bool, dtype, tf.int32)
         chains, dimensions = state.position.shape
         shapes = Transitions(
-            (chains, dimensions), (chains,), (chains,), (chains,), (chains,), (), ()
+            (chains, dimensions),
+            (chains, dimensions),
+            (chains,),
+            (chains,),
+            (chains,),
+            (chains,),
+            (),
+            (),
         )
         out = tuple(
             tf.TensorArray(d, size=capacity, element_shape=s)

@@ -12,7 +12,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from hiermod.errors import SamplingError
-from hiermod.inference.adaptation import Window, largest_scale, pooled_scale, windows
+from hiermod.inference.adaptation import Window, largest_scale, pooled_scale, rough_scale, windows
 from hiermod.inference.hmc import (
     LogDensity,
     State,
@@ -201,16 +201,17 @@ class _Run:
             out[name] = np.repeat(out[name][:, None], self.chains, axis=1)
         return out
 
-    def learn(self, window: Window, draws: FloatArray, *, first: bool) -> None:
-        """Take what a window of warm-up taught."""
-        if not window.learns_metric:
-            return
-        # The first half of the first window is on the way to the bulk, and even its second half
-        # says little about how long a trajectory should be.
-        self.scale = pooled_scale(draws[len(draws) // 2 :] if first else draws)
-        if not first:
+    def learn(self, window: Window, draws: FloatArray, gradients: FloatArray) -> None:
+        """Take what a window of warm-up taught; arrays of shape (draws, chains, dimensions)."""
+        if window.metric == "rough":
+            # The first half is on the way to the bulk.
+            half = len(draws) // 2
+            self.scale = rough_scale(draws[half:], gradients[half:])
+        elif window.metric == "full":
+            self.scale = pooled_scale(draws)
             self.length = np.pi / 2 * largest_scale(draws, self.scale)
-        self.step = _start_step(float(self.step.log_average), 2.0)
+        if window.metric:
+            self.step = _start_step(float(self.step.log_average), 2.0)
 
     def settle(self) -> None:
         """End adaptation: from here on the averaged step size, fixed."""
@@ -271,11 +272,13 @@ def run(
         # window.
         limit = min(32 * 2**i, settings.max_steps)
         rows = list(stretch(window.length, "warmup", limit))
-        job.learn(window, np.concatenate([r["position"] for r in rows]), first=i == 0)
+        draws, gradients = (np.concatenate([r[k] for r in rows]) for k in ("position", "gradient"))
+        job.learn(window, draws, gradients)
     job.settle()
     interrupted = False
     try:
         for rows in stretch(settings.draws, "draws", settings.max_steps):
+            del rows["gradient"]
             kept.append(rows)
     except KeyboardInterrupt:
         if not kept:
