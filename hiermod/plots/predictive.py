@@ -1,0 +1,141 @@
+"""Whether the model could have made the data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from hiermod import results
+from hiermod.errors import ModelError, did_you_mean
+from hiermod.plots import style
+
+FloatArray = NDArray[np.float64]
+
+MOST_FOR_COUNTS = 1000
+"""Predictive draws that the intervals of a bar chart are made of."""
+
+
+def ppc(
+    idata: Any,
+    response_name: str,
+    *,
+    ax: Axes | None = None,
+    draws: int = 50,
+    interval: float = 0.9,
+    bins: int = 24,
+    figsize: tuple[float, float] = (7.0, 4.0),
+) -> Axes:
+    """Observed responses beside ones that the model predicts.
+
+    Continuous responses are compared by their densities; whole numbers by how often each value,
+    or range of values, occurs: bars for the data, points and intervals for the predictions
+    (Gabry, Simpson, Vehtari, Betancourt and Gelman 2019, section 4).
+
+    Parameters
+    ----------
+    idata : InferenceData or DataTree
+        With the groups ``observed_data`` and ``posterior_predictive``.
+    response_name : str
+    ax : Axes, optional
+    draws : int
+        Predictive draws whose densities are shown.
+    interval : float
+        Probability of the intervals of the counts.
+    bins : int
+        Most bars; beyond them, neighbouring values share one.
+    figsize : pair of float
+        In inches, of the new figure.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ModelError
+        If a group or the response is missing.
+    """
+    observed, predicted = _values(idata, response_name)
+    ax = style.axes(ax, figsize)
+    if np.array_equal(observed, np.round(observed)):
+        _counts(ax, observed, _thin(predicted, MOST_FOR_COUNTS), interval, bins)
+    else:
+        _densities(ax, observed, _thin(predicted, draws))
+        ax.set(yticks=[], ylabel="density")
+        ax.spines["left"].set_visible(False)
+    ax.set_xlabel(response_name)
+    ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0.2)
+    return ax
+
+
+def _values(idata: Any, name: str) -> tuple[FloatArray, FloatArray]:
+    """Observed responses, shape (N,), and predictions, shape (S, N)."""
+    for group in ("observed_data", "posterior_predictive"):
+        if not results.has_group(idata, group):
+            raise ModelError(
+                f"the inference data have no group {group!r}: "
+                "fit.add_posterior_predictive() adds the predictions."
+            )
+    found = results.group(idata, "posterior_predictive")
+    if name not in found:
+        raise ModelError(
+            f"there is no response {name!r}. {did_you_mean(name, map(str, found.data_vars))}"
+        )
+    observed = results.group(idata, "observed_data")[name].to_numpy()
+    predicted = found[name].transpose("chain", "draw", ...).to_numpy()
+    return observed.ravel(), predicted.reshape(-1, observed.size)
+
+
+def _thin(draws: FloatArray, most: int) -> FloatArray:
+    """No more than so many draws, evenly spaced."""
+    return draws[np.unique(np.linspace(0, len(draws) - 1, most).astype(int))]
+
+
+def _densities(ax: Axes, observed: FloatArray, predicted: FloatArray) -> None:
+    # The far tails of a few draws would squeeze the rest.
+    low, high = np.quantile(predicted, [0.0005, 0.9995])
+    ends = (min(low, observed.min()), max(high, observed.max()))
+    heights = []
+    for i, values in enumerate(predicted):
+        points, height = style.density(values, ends)
+        heights.append(height)
+        label = f"{len(predicted)} predictive draws" if i == 0 else None
+        ax.plot(points, height, color=style.SKY, lw=0.7, alpha=0.6, label=label)
+    mean = np.mean(heights, axis=0)
+    ax.plot(points, mean, color=style.VERMILLION, lw=2, ls="--", label="mean of the draws")
+    ax.plot(*style.density(observed, ends), color=style.BLACK, lw=2, label="observed")
+    ax.set_ylim(bottom=0)
+
+
+def _counts(
+    ax: Axes, observed: FloatArray, predicted: FloatArray, interval: float, bins: int
+) -> None:
+    # The far tail of a few draws is not worth a bar.
+    low = int(min(observed.min(), np.quantile(predicted, 0.001)))
+    high = int(max(observed.max(), np.quantile(predicted, 0.999)))
+    width = -(-(high - low + 1) // bins)
+    edges = np.arange(low, high + width + 1, width) - 0.5
+    centres = (edges[:-1] + edges[1:]) / 2
+    ax.bar(
+        centres,
+        np.histogram(observed, edges)[0],
+        width=0.85 * width,
+        color=style.GREY,
+        alpha=0.6,
+        label="observed",
+    )
+    counts = np.stack([np.histogram(values, edges)[0] for values in predicted])
+    ends = np.quantile(counts, [(1 - interval) / 2, (1 + interval) / 2], axis=0)
+    ax.vlines(
+        centres, *ends, color=style.BLUE, lw=1.8, label=f"predicted, {style.percent(interval)}"
+    )
+    ax.plot(centres, counts.mean(axis=0), "o", color=style.BLUE, ms=4.5, label="predicted, mean")
+    ax.set_ylabel("rows" if width == 1 else f"rows in {width} neighbouring values")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if high - low == 1:
+        ax.set_xticks([low, high])
+        ax.set_xlim(low - 0.8, high + 0.8)
