@@ -51,23 +51,25 @@ def windows(warmup: int) -> tuple[Window, ...]:
     return tuple(w for w in plan if w.length > 0)
 
 
-def pooled_scale(draws: FloatArray) -> FloatArray:
+def pooled_scale(draws: FloatArray, unit: FloatArray) -> FloatArray:
     """Standard deviation of every dimension, over all draws of all chains, shrunk.
 
     Parameters
     ----------
     draws : array, shape (draws, chains, dimensions)
+    unit : array, shape (dimensions,)
+        The order of magnitude of each dimension, such as the standard deviation of its prior.
 
     Returns
     -------
     array, shape (dimensions,)
-        Variances are shrunk to 0.001 with the weight of five draws, as in Stan
-        (`var_adaptation.hpp`).
+        Variances are shrunk to 0.001 square units with the weight of five draws, as in Stan
+        (`var_adaptation.hpp`), where the unit is 1; always positive.
     """
     flat = draws.reshape(-1, draws.shape[-1])
     n = len(flat)
     variance = flat.var(axis=0, ddof=1) if n > 1 else np.ones(flat.shape[1])
-    return np.asarray(np.sqrt((n * variance + 5e-3) / (n + 5)))
+    return np.asarray(np.sqrt((n * variance + 5e-3 * unit**2) / (n + 5)))
 
 
 def rough_scale(draws: FloatArray, gradients: FloatArray) -> FloatArray:

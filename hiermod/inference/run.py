@@ -177,7 +177,8 @@ class _Run:
         position = tf.constant(start, tf.float64)
         self.state = State(position, *value_and_gradient(log_density, position, data))
         self.step = _start_step(np.log(0.1), 10.0)
-        self.scale = np.ones(self.dimensions) if scale is None else scale
+        self.unit = np.ones(self.dimensions) if scale is None else scale
+        self.scale = self.unit
         self.length = np.pi / 2
         self.blocks = 0
 
@@ -208,7 +209,7 @@ class _Run:
             half = len(draws) // 2
             self.scale = rough_scale(draws[half:], gradients[half:])
         elif window.metric == "full":
-            self.scale = pooled_scale(draws)
+            self.scale = pooled_scale(draws, self.unit)
             self.length = np.pi / 2 * largest_scale(draws, self.scale)
         if window.metric:
             self.step = _start_step(float(self.step.log_average), 2.0)
