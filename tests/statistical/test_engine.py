@@ -1,0 +1,320 @@
+"""Is the sampler right? One compiled block, and whole runs, on densities with known answers."""
+
+import arviz as az
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy import stats
+
+from hiermod.errors import SamplingError
+from hiermod.inference import Settings, run, start_positions
+from hiermod.inference.adaptation import largest_scale, windows
+from hiermod.inference.hmc import (
+    State,
+    StepSize,
+    Tuning,
+    block_program,
+    draw_noise,
+    value_and_gradient,
+)
+
+pytestmark = pytest.mark.statistical
+
+COVARIANCE = np.array([[1.0, 0.9], [0.9, 4.0]])
+PRECISION = tf.constant(np.linalg.inv(COVARIANCE))
+SHAPES = np.array([0.7, 3.0])  # of two log-gamma variables, the first with a long left tail
+
+
+def gaussian(position, data=()):
+    """Two normal variables with correlation 0.45."""
+    return -0.5 * tf.einsum("ci,ij,cj->c", position, PRECISION, position)
+
+
+def log_gamma(position, data=()):
+    """Logarithms of gamma variables: log p = shape x - exp(x)."""
+    return tf.reduce_sum(tf.constant(SHAPES) * position - tf.exp(position), -1)
+
+
+def colder(log_density):
+    """The same target 10 % cooler: its logarithm times 1 / 0.9."""
+    return lambda position, data=(): log_density(position, data) / 0.9
+
+
+def gaussian_draws(generator, n):
+    return generator.multivariate_normal(np.zeros(2), COVARIANCE, n)
+
+
+def log_gamma_draws(generator, n):
+    return np.log(generator.gamma(SHAPES, size=(n, 2)))
+
+
+def gaussian_margins(x):
+    """Each margin with its distribution function, and the quadratic form with its own."""
+    for i in range(2):
+        yield stats.kstest(x[:, i], stats.norm(0, np.sqrt(COVARIANCE[i, i])).cdf)
+    yield stats.kstest(-2 * gaussian(tf.constant(x)).numpy(), stats.chi2(2).cdf)
+
+
+def log_gamma_margins(x):
+    for i in range(2):
+        yield stats.kstest(np.exp(x[:, i]), stats.gamma(SHAPES[i]).cdf)
+    # The two are independent: so are the uniforms that they turn into.
+    u = stats.gamma(SHAPES).cdf(np.exp(x))
+    yield stats.kstest((u[:, 0] + u[:, 1]) % 1, stats.uniform().cdf)
+
+
+TARGETS = {
+    "gaussian": (gaussian, gaussian_draws, gaussian_margins, 0.9),
+    "log gamma": (log_gamma, log_gamma_draws, log_gamma_margins, 0.8),
+}
+
+
+def moved(log_density, draws, step_size, seed):
+    """Independent draws of a target, each after five transitions; and the mean acceptance."""
+    chains, dimensions = draws.shape
+    position = tf.constant(draws)
+    state = State(position, *value_and_gradient(log_density, position, ()))
+    log_step = tf.constant(np.log(step_size), tf.float64)
+    zero = tf.constant(0.0, tf.float64)
+    step = StepSize(log_step, log_step, zero, zero, log_step)
+    tuning = Tuning(
+        scale=tf.constant([0.8, 1.5], tf.float64),  # any metric must do
+        trajectory_length=tf.constant(1.2, tf.float64),
+        target_accept=tf.constant(0.8, tf.float64),
+        max_steps=tf.constant(50),
+        adapt=tf.constant(False),
+        count=tf.constant(5),
+    )
+    noise = draw_noise(np.random.default_rng(seed), 5, chains, dimensions)
+    state, _, rows = block_program(log_density, 5)(state, step, tuning, noise, ())
+    return state.position.numpy(), float(tf.reduce_mean(rows.acceptance_rate))
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_transitions_leave_the_target_invariant(name):
+    log_density, draw, margins, step_size = TARGETS[name]
+    draws = draw(np.random.default_rng(1), 100_000)
+    found, acceptance = moved(log_density, draws, step_size, seed=2)
+    assert 0.5 < acceptance < 0.97  # else acceptance and rejection are not tried
+    assert not np.isclose(found, draws).all(axis=1).any() or acceptance < 1
+    assert min(test.pvalue for test in margins(found)) > 1e-3
+
+    # The same test must notice a target that is 10 % cooler.
+    wrong, _ = moved(colder(log_density), draws, step_size, seed=2)
+    assert min(test.pvalue for test in margins(wrong)) < 1e-9
+
+
+def test_without_rejections_the_target_is_not_invariant():
+    """The test has the power to see a missing Metropolis step: all proposals accepted."""
+    log_density, draw, margins, _ = TARGETS["log gamma"]
+    draws = draw(np.random.default_rng(1), 100_000)
+    position = tf.constant(draws)
+    generator = np.random.default_rng(2)
+    for _ in range(5):
+        momentum = tf.constant(generator.standard_normal(draws.shape))
+        q, p, step = position, momentum, 0.9
+        for _ in range(2):
+            p = p + 0.5 * step * value_and_gradient(log_density, q, ())[1]
+            q = q + step * p
+            p = p + 0.5 * step * value_and_gradient(log_density, q, ())[1]
+        position = q
+    assert min(test.pvalue for test in margins(position.numpy())) < 1e-9
+
+
+# --- whole runs ---------------------------------------------------------------------------------
+
+SCALES = np.array([0.03, 1.0, 30.0, 5.0])
+CENTRES = np.array([0.1, 0.0, -50.0, 1.0])
+
+
+def wide(position, data=()):
+    """Normal variables whose scales span three orders of magnitude."""
+    return -0.5 * tf.reduce_sum(((position - CENTRES) / SCALES) ** 2, -1)
+
+
+def sampled(log_density, dimensions, *, chains=4, data=(), report=None, **settings):
+    settings = Settings(**{"seed": 3} | settings)
+    start = start_positions(log_density, data, np.zeros(dimensions), chains, settings.seed)
+    return run(log_density, start, settings, data, report=report)
+
+
+def test_warm_up_finds_the_scales_and_the_acceptance():
+    draws = sampled(wide, 4, draws=2000)
+    assert draws.position.shape == (4, 2000, 4)
+    np.testing.assert_allclose(draws.scale, SCALES, rtol=0.25)
+    # Adapted to 0.8 in the mean of the last window; the average iterate is a little cautious.
+    assert 0.7 < draws.statistics["acceptance_rate"].mean() < 0.97
+    assert not draws.statistics["diverging"].any()
+    for i in range(4):
+        x = draws.position[..., i]
+        assert az.ess(x) > 1000
+        assert abs(x.mean() - CENTRES[i]) < 5 * az.mcse(x, method="mean")
+        assert abs(x.std(ddof=1) - SCALES[i]) < 5 * az.mcse(x, method="sd")
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1e6])
+def test_the_unit_of_measurement_does_not_matter(unit):
+    """A metric shrunk to a number, not to a unit, would need thousands of leapfrog steps."""
+    sd = unit * np.array([1.0, 4.0, 0.5])
+
+    def log_density(position, data=()):
+        return -0.5 * tf.reduce_sum((position / sd) ** 2, -1)
+
+    settings = Settings(seed=3, draws=500)
+    start = start_positions(log_density, (), np.zeros(3), 4, 3, scale=3 * sd)
+    draws = run(log_density, start, settings, scale=3 * sd)
+    np.testing.assert_allclose(draws.scale, sd, rtol=0.25)
+    assert draws.statistics["n_steps"].mean() < 20
+    for i in range(3):
+        assert az.ess(draws.position[..., i]) > 500
+
+
+def test_statistics_are_what_they_are_called():
+    draws = sampled(gaussian, 2, draws=200, warmup=200)
+    s = draws.statistics
+    assert all(v.shape == (4, 200) for v in s.values())
+    lp = gaussian(tf.constant(draws.position.reshape(-1, 2))).numpy().reshape(4, 200)
+    np.testing.assert_allclose(s["lp"], lp, rtol=1e-10, atol=1e-12)
+    assert (s["energy"] >= -s["lp"]).all()  # a kinetic energy is not negative
+    assert ((s["acceptance_rate"] >= 0) & (s["acceptance_rate"] <= 1)).all()
+    # Common to the chains and jittered, but no longer adapted: no trend.
+    assert (s["step_size"] == s["step_size"][0]).all()
+    halves = s["step_size"][0].reshape(2, -1)
+    assert stats.ks_2samp(*halves).pvalue > 0.01
+    length = s["n_steps"] * s["step_size"]
+    assert (length < 2 * draws.trajectory_length + s["step_size"]).all()
+    assert s["n_steps"].min() >= 1
+
+
+def test_the_seed_decides():
+    first, again, other = (sampled(gaussian, 2, draws=50, seed=s).position for s in (7, 7, 8))
+    np.testing.assert_array_equal(first, again)
+    assert not np.isclose(first, other).any()
+    assert not np.isclose(first[0], first[1]).any()  # chains have noise of their own
+
+
+def test_more_draws_begin_with_the_same_draws():
+    few, many = (sampled(gaussian, 2, draws=n).position for n in (40, 130))
+    np.testing.assert_array_equal(few, many[:, :40])
+
+
+def test_nothing_is_traced_again():
+    traces = 0
+
+    def log_density(position, data):
+        nonlocal traces
+        traces += not tf.executing_eagerly()
+        return -0.5 * tf.reduce_sum((position - data["centre"]) ** 2, -1)
+
+    def go(centre, **settings):
+        return sampled(log_density, 3, data={"centre": tf.constant(centre)}, **settings)
+
+    go(np.zeros(3), warmup=50, draws=30)
+    first = traces
+    assert 1 <= first <= 3
+    moved = go(np.full(3, 5.0), warmup=300, draws=500, seed=11, target_accept=0.9)
+    assert traces == first
+    assert abs(moved.position.mean() - 5) < 0.2  # the new data did arrive
+    go(np.zeros(3), warmup=50, draws=30, chains=2)  # another shape is another program
+    assert traces > first
+
+
+def funnel(position, data=()):
+    """Neal (2003), section 8: v ~ normal(0, 3), nine x ~ normal(0, exp(v / 2))."""
+    v, x = position[:, 0], position[:, 1:]
+    return -(v**2) / 18 - 4.5 * v - 0.5 * tf.reduce_sum(x**2, -1) * tf.exp(-v)
+
+
+def test_divergences_are_recorded_on_a_funnel():
+    draws = sampled(funnel, 10)
+    diverging = draws.statistics["diverging"]
+    assert diverging.dtype == bool
+    assert diverging.sum() > 0
+    assert not sampled(gaussian, 2).statistics["diverging"].any()
+    # They are where the funnel is narrow.
+    v = draws.position[..., 0]
+    assert v[diverging].mean() < v.mean()
+
+
+class Stop:
+    """A report that presses Ctrl-C."""
+
+    def __init__(self, phase, done):
+        self.phase, self.done, self.seen = phase, done, []
+
+    def __call__(self, progress):
+        self.seen.append(progress)
+        if progress.phase == self.phase and progress.done >= self.done:
+            raise KeyboardInterrupt
+
+
+def test_an_interrupt_keeps_the_draws_so_far():
+    whole = sampled(gaussian, 2, warmup=100, draws=200)
+    report = Stop("draws", 190)
+    part = sampled(gaussian, 2, warmup=100, draws=200, report=report)
+    assert part.interrupted
+    assert not whole.interrupted
+    kept = part.position.shape[1]
+    assert 50 <= kept <= 90
+    np.testing.assert_array_equal(part.position, whole.position[:, :kept])
+    assert all(v.shape == (4, kept) for v in part.statistics.values())
+    done = [p.done for p in report.seen]
+    assert done == sorted(done)
+    assert report.seen[-1].total == 300
+
+
+@pytest.mark.parametrize("stop", [("warmup", 1), ("warmup", 60), ("draws", 1)])
+def test_an_interrupt_before_any_draw_is_passed_on(stop):
+    with pytest.raises(KeyboardInterrupt):
+        sampled(gaussian, 2, warmup=100, draws=200, report=Stop(*stop))
+
+
+def test_a_density_that_is_nowhere_finite():
+    def nowhere(position, data=()):
+        return tf.reduce_sum(position, -1) * np.nan
+
+    with pytest.raises(SamplingError, match=r"at the start of 3 of 3 chains\. It is NaN\."):
+        start_positions(nowhere, (), np.zeros(2), 3, 0, explain=lambda position: "It is NaN.")
+
+
+def test_a_start_is_found_where_most_of_the_space_is_not_allowed():
+    def corner(position, data=()):
+        inside = tf.reduce_all(tf.abs(position) < 0.05, -1)
+        return tf.where(inside, -tf.reduce_sum(position**2, -1), np.float64(-np.inf))
+
+    positions = start_positions(corner, (), np.zeros(2), 4, 0)
+    assert (np.abs(positions) < 0.05).all()
+    assert np.unique(positions).size == 8
+
+
+@pytest.mark.parametrize(
+    ("option", "says"),
+    [
+        ({"warmup": 5}, "warmup must be a whole number, at least 20, not 5"),
+        ({"draws": 0}, "draws must be a whole number, at least 1, not 0"),
+        ({"draws": 10.5}, "draws must be a whole number, at least 1, not 10.5"),
+        ({"seed": -1}, "seed must be a whole number, at least 0, not -1"),
+        ({"target_accept": 1.0}, "target_accept must be between 0 and 1, not 1.0"),
+        ({"target_accept": 0}, "target_accept must be between 0 and 1, not 0"),
+        ({"target_accept": float("nan")}, "target_accept must be between 0 and 1, not nan"),
+    ],
+)
+def test_options_out_of_range(option, says):
+    with pytest.raises(SamplingError, match=says):
+        Settings(**option)
+
+
+@pytest.mark.parametrize("warmup", [20, 37, 100, 500, 1000, 5001])
+def test_windows_add_up(warmup):
+    plan = windows(warmup)
+    assert sum(w.length for w in plan) == warmup
+    assert min(w.length for w in plan) > 0
+
+
+def test_the_widest_direction_is_the_largest_eigenvalue():
+    generator = np.random.default_rng(0)
+    correlation = np.array([[1, 0.95, 0], [0.95, 1, 0], [0, 0, 1]])
+    x = generator.multivariate_normal(np.zeros(3), correlation, (2000, 4))
+    assert largest_scale(x, np.ones(3)) == pytest.approx(np.sqrt(1.95), rel=0.02)
+    noise = generator.standard_normal((20, 4, 100))  # fewer draws than dimensions
+    assert largest_scale(noise, np.ones(100)) < 1.3
