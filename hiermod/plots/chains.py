@@ -10,6 +10,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
@@ -219,6 +220,7 @@ def _finish_ranks(figure: Figure, axs: NDArray[Any], used: int, kind: str, chain
     for ax in axs.flat[max(0, used - axs.shape[1]) : used]:
         ax.tick_params(labelbottom=True)
         ax.set_xlabel("rank among all draws")
+        ax.xaxis.set_major_locator(MaxNLocator(3, integer=True))
     for ax in axs[:, 0]:
         ax.set_ylabel("chain" if kind == "bars" else "difference from uniform")
     uniform = Line2D([], [], color=style.BLACK, lw=0.9, ls="--", label="expected if chains agree")

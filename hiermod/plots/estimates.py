@@ -104,6 +104,7 @@ def densities(
     split_name: str | None = None,
     reference: float | None = None,
     xlabel: str | None = None,
+    same_height: bool = False,
     columns: int = 8,
     most: int = 100,
     figsize: tuple[float, float] | None = None,
@@ -125,6 +126,9 @@ def densities(
         Marked by a dashed line in every panel.
     xlabel : str, optional
         By default `var_name`.
+    same_height : bool
+        Draw all panels to one vertical scale, so that all areas are equal; by default each fills
+        its panel, and widths alone are compared.
     columns : int
         Panels beside each other.
     most : int
@@ -149,8 +153,9 @@ def densities(
     columns = min(columns, len(draws))
     rows = -(-len(draws) // columns)
     size = figsize or (11.0, 0.9 + 0.95 * rows)
-    figure, axs = style.panels(rows, columns, size, sharex=True, sharey=True)
-    ends = (float(draws.min()), float(draws.max()))
+    figure, axs = style.panels(rows, columns, size, sharex=True, sharey=same_height)
+    low, high = np.quantile(draws, [0.001, 0.999], axis=1)  # not the farthest draw of any level
+    ends = (float(low.min()), float(high.max()))
     for ax, level, own, c in zip(axs.flat, variable[dim].to_numpy(), draws, code, strict=False):
         points, height = style.density(own, ends)
         ax.fill_between(points, height, color=style.COLORS[c], alpha=0.35, lw=0)
@@ -158,7 +163,7 @@ def densities(
         if reference is not None:
             ax.axvline(reference, color=style.BLACK, lw=0.8, ls="--")
         ax.set_title(style.text(level, 16), fontsize=8, pad=2)
-    _density_labels(figure, axs, len(draws), f"{xlabel or var_name}")
+    _density_labels(figure, axs, len(draws), xlabel or var_name, str(dim))
     if split is not None:
         lines = [
             Line2D([], [], color=style.COLORS[i], lw=3, label=f"{split_name or ''} {v}".strip())
@@ -217,16 +222,17 @@ def split_codes(
     return [style.text(v) for v in distinct], code
 
 
-def _density_labels(figure: Figure, axs: NDArray[Any], used: int, xlabel: str) -> None:
+def _density_labels(figure: Figure, axs: NDArray[Any], used: int, xlabel: str, dim: str) -> None:
     """One label for all panels; ticks at the bottom only."""
     for ax in axs.flat:
         style.tidy(ax).set_yticks([])
         ax.spines["left"].set_visible(False)
         ax.tick_params(labelsize=8, length=2)
-    axs.flat[0].set_ylim(bottom=0)
+        ax.set_ylim(bottom=0)
     for ax in axs.flat[used:]:
         ax.set_visible(False)
     for ax in axs.flat[max(0, used - axs.shape[1]) : used]:
         ax.tick_params(labelbottom=True)
     figure.supxlabel(xlabel, fontsize=10)
-    figure.supylabel("posterior density", fontsize=10)
+    level = dim.removesuffix("__factor_dim").removesuffix("_dim")
+    figure.supylabel(f"posterior density of each {level}", fontsize=10)

@@ -202,7 +202,7 @@ def _legend(pooling: Pooling, values: list[str], split_name: str | None) -> list
             color=style.BLACK,
             mec="white",
             ms=9,
-            label="complete pooling: population mean",
+            label="complete pooling: population value",
         ),
         Ellipse((0, 0), 1, 1, fc=style.SKY, ec=style.BLUE, alpha=0.4),
     ]

@@ -131,9 +131,13 @@ def _counts(
     counts = np.stack([np.histogram(values, edges)[0] for values in predicted])
     ends = np.quantile(counts, [(1 - interval) / 2, (1 + interval) / 2], axis=0)
     ax.vlines(
-        centres, *ends, color=style.BLUE, lw=1.8, label=f"predicted, {style.percent(interval)}"
+        centres,
+        *ends,
+        color=style.BLUE,
+        lw=1.8,
+        label=f"predicted: {style.percent(interval)} interval",
     )
-    ax.plot(centres, counts.mean(axis=0), "o", color=style.BLUE, ms=4.5, label="predicted, mean")
+    ax.plot(centres, counts.mean(axis=0), "o", color=style.BLUE, ms=4.5, label="predicted: mean")
     ax.set_ylabel("rows" if width == 1 else f"rows in {width} neighbouring values")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     if high - low == 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -25,9 +26,13 @@ MANY = 80
 HEADINGS = 12
 """Most different values of a split that get a heading each."""
 
-CLOSE = 0.1
+CLOSE = 0.2
 """Levels nearer to complete pooling than this many standard deviations of the levels have no
 fraction: it would be a quotient of two small numbers."""
+
+
+FRACTIONS = (-0.1, 1.1)
+"""Shrinkage beyond these is drawn as a triangle at the edge."""
 
 
 def shrinkage(
@@ -40,10 +45,10 @@ def shrinkage(
     """No pooling, partial pooling and complete pooling of every level.
 
     For one effect, as figure 13.1 of McElreath (2020), "Statistical Rethinking": each level's own
-    estimate, its posterior mean and interval, the population value, and beside them how much of
-    the distance to the population value pooling has removed, against the amount of data. For an
-    intercept and a slope, as figure 14.5 there: both estimates in the plane. For more effects, a
-    row for each.
+    estimate, its posterior mean and interval, and the population value. Where levels differ in
+    their amount of data, a second panel shows against it how much of the distance to the
+    population value pooling has removed. For an intercept and a slope, as figure 14.5 there: both
+    estimates in the plane. For more effects, a row for each.
 
     Parameters
     ----------
@@ -70,24 +75,31 @@ def shrinkage(
     if effects == 2:
         return _two_effects(pooling, split, split_name, figsize)
     size = figsize or (11.0, 4.5 if effects == 1 else 0.6 + 3.2 * effects)
-    figure, axs = style.panels(effects, 2, size, gridspec_kw={"width_ratios": [2.3, 1]})
-    width = 0.62 * size[0]
-    for k, (left, right) in enumerate(axs):
-        levels(left, pooling, k, split, split_name, width, labels=k == effects - 1)
-        against_size(right, pooling, removed(pooling, [k]))
-    for ax in axs[:-1, 1]:
-        ax.set_xlabel("")
+    beside = _sizes_differ(pooling)
+    ratios = {"gridspec_kw": {"width_ratios": [2.3, 1]}} if beside else {}
+    figure, axs = style.panels(effects, 1 + beside, size, **ratios)
+    width = (0.59 if beside else 0.9) * size[0]
+    for k, row in enumerate(axs):
+        levels(row[0], pooling, k, split, split_name, width, labels=k == effects - 1)
+        if beside:
+            against_size(row[1], pooling, removed(pooling, [k]))
+            row[1].set_xlabel(row[1].get_xlabel() if k == effects - 1 else "")
     figure.legend(
         handles=_legend(pooling), loc="outside lower left", ncols=4, frameon=False, fontsize=9
     )
     return figure
 
 
+def _sizes_differ(pooling: Pooling) -> bool:
+    """Whether there is anything to see in shrinkage against the amount of data."""
+    return len(np.unique(pooling.size)) > 1
+
+
 def _two_effects(
     pooling: Pooling, split: Any, split_name: str | None, figsize: tuple[float, float] | None
 ) -> Figure:
     """The plane and, where levels differ in their amount of data, shrinkage against it."""
-    beside = len(np.unique(pooling.size)) > 1
+    beside = _sizes_differ(pooling)
     size = figsize or ((11.0, 5.2) if beside else (7.5, 6.0))
     ratios = {"gridspec_kw": {"width_ratios": [1.55, 1]}} if beside else {}
     figure, axs = style.panels(1, 1 + beside, size, **ratios)
@@ -136,7 +148,8 @@ def levels(
     alone, mean = pooling.no_pooling[order, effect], pooling.mean[order, effect]
     low, high = pooling.low[order, effect], pooling.high[order, effect]
     small = len(x) > MANY
-    style.tidy(ax).set_ylabel(effect_label(pooling, effect))
+    longest = 44 if len(pooling.effects) == 1 else 27  # panels of several effects are lower
+    style.tidy(ax).set_ylabel(fill(effect_label(pooling, effect), longest))
     ax.vlines(x, low, high, color=style.SKY, alpha=0.55, lw=1.5 if small else 3.5)
     ax.axhline(pooling.complete[effect], color=style.BLACK, lw=1.1, ls="--", zorder=1)
     finite = np.isfinite(alone)
@@ -208,7 +221,9 @@ def _legend(pooling: Pooling) -> list[Line2D]:
     interval = f"partial pooling: posterior mean, {style.percent(pooling.probability)} interval"
     handles.append(Line2D([], [], color=style.SKY, marker="o", mfc=style.BLUE, mec=style.BLUE))
     handles[-1].set(label=interval, lw=3)
-    handles.append(Line2D([], [], color=style.BLACK, ls="--", label="complete pooling"))
+    handles.append(
+        Line2D([], [], color=style.BLACK, ls="--", label="complete pooling: population value")
+    )
     return handles
 
 
@@ -264,12 +279,16 @@ def against_size(ax: Axes, pooling: Pooling, fraction: FloatArray) -> Axes:
     few = len(distinct) <= 6
     gap = np.diff(distinct).min() if len(distinct) > 1 else 1.0
     jitter = np.random.default_rng(0).uniform(-0.2, 0.2, len(size)) * gap if few else 0.0
-    x, y = (size + jitter)[shown], np.clip(fraction[shown], -0.1, 1.1)
-    ax.plot(x, y, "o", ms=5, color=style.BLUE, alpha=0.55, mec="white", mew=0.5)
+    x, y = (size + jitter)[shown], fraction[shown]
+    inside = np.clip(y, *FRACTIONS)
+    for marker, own in (("o", y == inside), ("^", y > inside), ("v", y < inside)):
+        ax.plot(
+            x[own], inside[own], marker, ms=5, color=style.BLUE, alpha=0.55, mec="white", mew=0.5
+        )
     if few and len(distinct) > 1:
         for value in distinct:
-            if (own := y[size[shown] == value]).size:
-                middle = float(np.median(own))
+            if (here := y[size[shown] == value]).size:
+                middle = float(np.median(here))
                 ax.hlines(middle, value - 0.35 * gap, value + 0.35 * gap, color=style.BLACK, lw=1.8)
     _size_axes(ax, pooling, distinct, wide, few)
     _left_out(ax, pooling, shown)
@@ -281,7 +300,9 @@ def _size_axes(ax: Axes, pooling: Pooling, distinct: FloatArray, wide: bool, few
     ax.set_ylim(-0.13, 1.13)
     ax.yaxis.set_major_formatter(PercentFormatter(1.0))
     ax.set_yticks([0, 0.25, 0.5, 0.75, 1.0])
-    ax.set_ylabel("shrinkage: part of the distance from no\nto complete pooling that is removed")
+    low = len(pooling.effects) > 2
+    what = "part of the distance from no to complete pooling that is removed"
+    ax.set_ylabel("shrinkage" if low else fill(f"shrinkage: {what}", 42))
     ax.set_xlabel(f"{pooling.size_label} in each {pooling.factor}")
     ax.grid(axis="y", color="0.92", lw=0.6)
     ax.set_axisbelow(True)
@@ -302,8 +323,8 @@ def _left_out(ax: Axes, pooling: Pooling, shown: NDArray[np.bool_]) -> None:
     known = np.asarray(np.isfinite(pooling.no_pooling).all(axis=1))
     parts = []
     if n := int((~known).sum()):
-        parts.append(f"{n} without a finite estimate of their own")
+        parts.append(f"{n} without a finite own estimate")
     if n := int((known & ~shown).sum()):
-        parts.append(f"{n} already at the population value")
+        parts.append(f"{n} close to the population value")
     if parts:
         ax.set_title("not shown: " + ",\n".join(parts), fontsize=8, loc="left", color="0.35")

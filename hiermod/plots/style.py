@@ -28,10 +28,10 @@ class Panels(Figure):
     """A figure that a notebook shows once, also where it is the value of a cell."""
 
     def _ipython_display_(self) -> None:
-        """Leave it to the notebook, which shows open figures when a cell ends."""
-        shown = "inline" in matplotlib.get_backend() and plt.fignum_exists(self.number)
-        if not shown:
-            raise NotImplementedError  # tells IPython to show the figure itself
+        """Close the figure before it is shown: a notebook shows open ones when a cell ends."""
+        if "inline" in matplotlib.get_backend():
+            plt.close(self)
+        raise NotImplementedError  # tells IPython to go on and show the figure
 
 
 def panels(
@@ -145,7 +145,7 @@ def level_ticks(ax: Axes, labels: Iterable[Any], width: float) -> None:
     names = [text(label) for label in labels]
     room = 72 * width / max(len(names), 1)  # points for each label
     longest = max(map(len, names), default=1)
-    level = min((room - 1.5) / (0.64 * longest), 9.0)  # size of labels that are not turned
+    level = min((room - 2.5) / (0.64 * longest), 9.0)  # size of labels that are not turned
     turned = level < 6.5
     size = min(0.85 * room, 8.5) if turned else level
     if size < 5:
