@@ -102,13 +102,14 @@ def diagnostics(posterior: xr.Dataset) -> pd.DataFrame:
         Indexed by names such as ``1|tank[3]``; columns ``r_hat`` (rank-normalised, split),
         ``ess_bulk``, ``ess_tail``.
     """
-    return pd.DataFrame(
-        {
-            "r_hat": flatten(az.rhat(posterior, method="rank")),
-            "ess_bulk": flatten(az.ess(posterior, method="bulk")),
-            "ess_tail": flatten(az.ess(posterior, method="tail")),
-        }
-    )
+    with np.errstate(divide="ignore", invalid="ignore"):  # of chains that never moved
+        return pd.DataFrame(
+            {
+                "r_hat": flatten(az.rhat(posterior, method="rank")),
+                "ess_bulk": flatten(az.ess(posterior, method="bulk")),
+                "ess_tail": flatten(az.ess(posterior, method="tail")),
+            }
+        )
 
 
 def flatten(data: xr.Dataset) -> pd.Series:
@@ -136,7 +137,7 @@ def flatten(data: xr.Dataset) -> pd.Series:
 def e_bfmi(sample_stats: xr.Dataset) -> np.ndarray[Any, Any]:
     """Energy Bayesian fraction of missing information of every chain (Betancourt 2016)."""
     energy = sample_stats["energy"].to_numpy()
-    return np.asarray(np.square(np.diff(energy, axis=1)).mean(axis=1) / energy.var(axis=1))
+    return np.asarray(np.square(np.diff(energy, axis=1)).mean(axis=1) / energy.var(axis=1, ddof=1))
 
 
 def check(posterior: xr.Dataset, sample_stats: xr.Dataset) -> Check:
