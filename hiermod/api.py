@@ -387,7 +387,7 @@ def model(
     link: str | None = None,
     priors: Mapping[str, Any] | None = None,
     center: bool = True,
-    noncentered: bool | Mapping[str, bool] = True,
+    noncentered: bool | Mapping[str, bool] | None = None,
     dropna: bool = False,
     functions: Mapping[str, Callable[..., Any]] | None = None,
 ) -> Model:
@@ -412,9 +412,10 @@ def model(
         Whether the prior of the intercept speaks of the intercept at the means of the predictors,
         which is easier to sample. False gives the textbook model, where it speaks of the reported
         intercept, at predictors = 0.
-    noncentered : bool or mapping from grouping factor to bool
+    noncentered : bool or mapping from grouping factor to bool, optional
         Whether group effects are sampled as standard normal values that are scaled afterwards
-        (better for little data per level) or directly (better for much).
+        (better for little data per level) or directly (better for much). The posterior is the
+        same. By default chosen for each grouping factor from its data; the model's repr says how.
     dropna : bool
         Drop rows with missing values instead of refusing them.
     functions : mapping, optional
@@ -458,7 +459,7 @@ def fit(
     link: str | None = None,
     priors: Mapping[str, Any] | None = None,
     center: bool = True,
-    noncentered: bool | Mapping[str, bool] = True,
+    noncentered: bool | Mapping[str, bool] | None = None,
     dropna: bool = False,
     functions: Mapping[str, Callable[..., Any]] | None = None,
     chains: int = 4,

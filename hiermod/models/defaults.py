@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from hiermod.formula.design import Design, Term
 from hiermod.models.families import Auxiliary, Family
-from hiermod.models.links import Link
+from hiermod.models.links import Link, evaluate
 from hiermod.models.priors import Prior, make, parse
 
 FloatArray = NDArray[np.float64]
@@ -63,11 +63,7 @@ class Defaults:
         unit = 0.6 if link.name == "probit" else 1.0
         if family.unit == "sd" and link.name == "identity":
             unit = spread
-        location = 0.0
-        if family.location:
-            mean = float(np.mean(y))
-            location = mean if link.name == "identity" else float(np.log(max(mean, 0.1)))
-            location -= 0.0 if design.offset is None else float(np.mean(design.offset))
+        location = typical_eta(design, family, link) if family.location else 0.0
         where = "at the means of the predictors" if center else "at predictors = 0"
         return cls(location, unit, spread, where, probability)
 
@@ -101,6 +97,18 @@ class Defaults:
         text = auxiliary.prior.format(sd=self.spread, per_sd=1 / self.spread)
         prior = parse(text, "default, scaled to the response")
         return make(prior.distribution.name, *prior.arguments, source=prior.source)
+
+
+def typical_eta(design: Design, family: Family, link: Link) -> float:
+    """The linear predictor that gives the mean response, kept off the ends of its support."""
+    y, trials = design.response.values, design.response.trials
+    mean = float(np.mean(y) if trials is None else np.sum(y) / max(np.sum(trials), 1.0))
+    if not family.location:
+        mean = float(np.clip(mean, 0.05, 0.95))
+    elif link.name != "identity":
+        mean = max(mean, 0.1)
+    offset = 0.0 if design.offset is None else float(np.mean(design.offset))
+    return float(evaluate(link.eta, mean=mean)) - offset
 
 
 def spread_of(x: FloatArray) -> float:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from hiermod.formula.design import Design
 from hiermod.models import priors, program
+from hiermod.models.defaults import typical_eta
 from hiermod.models.specification import Parameter, Specification
 
 tfb = tfp.bijectors
@@ -149,19 +150,9 @@ class Joint:
             centre.append(np.ravel(middle))
             scale.append(np.ravel(spread))
         if self.specification.intercept and self.parts[0].support == "real":
-            centre[0] = self._intercept_start()
+            s = self.specification
+            centre[0] = np.array([typical_eta(s.design, s.family, s.link)])
         return np.concatenate(centre), np.concatenate(scale)
-
-    def _intercept_start(self) -> FloatArray:
-        """The intercept that gives the mean response, kept off the ends of its support."""
-        s = self.specification
-        y, trials, offset = s.design.response.values, s.design.response.trials, s.design.offset
-        mean = np.mean(y) if trials is None else np.sum(y) / max(np.sum(trials), 1.0)
-        if not s.family.location:
-            mean = np.clip(mean, 0.05, 0.95)
-        elif s.link.name != "identity":
-            mean = max(mean, 0.1)
-        return eta_of(s, np.array([mean])) - (0.0 if offset is None else offset.mean())
 
     def explain(self, position: FloatArray) -> str:
         """Which parts have a density that is not finite at an unconstrained position."""
@@ -226,13 +217,6 @@ def arrays(specification: Specification, design: Design) -> dict[str, NDArray[An
         if not (len(group.effects) == 1 and group.effects[0].name == "1"):
             out[f"Z_{g.key}"] = np.ascontiguousarray(group.Z.T)
     return out
-
-
-def eta_of(specification: Specification, mean: FloatArray) -> FloatArray:
-    """The linear predictor that gives a mean: the link function."""
-    scope = {"tf": tf, "normal": tfp.distributions.Normal(np.float64(0), np.float64(1))}
-    scope["mean"] = tf.constant(np.asarray(mean, np.float64))
-    return np.asarray(eval(specification.link.eta, scope))
 
 
 def constrain(parts: Sequence[Part], position: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor]:

@@ -8,8 +8,37 @@ ask for the mean on the scale on which they are stable (`log`, `logit`), not alw
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
 
 from hiermod.errors import ModelError, did_you_mean
+
+NAMES: dict[str, Any] = {
+    "np": np,
+    "tf": tf,
+    "tfd": tfp.distributions,
+    "tfb": tfp.bijectors,
+    "normal": tfp.distributions.Normal(np.float64(0), np.float64(1)),
+}
+"""What expressions may use beside their arguments."""
+
+
+def evaluate(expression: str, **arguments: Any) -> Any:
+    """Value of an expression of a link or a family; arrays are taken as float64 tensors.
+
+    Examples
+    --------
+    >>> float(evaluate(LINKS["log"].mean, eta=0.0))
+    1.0
+    """
+    values = {
+        k: tf.constant(v, tf.float64) if isinstance(v, np.ndarray | float) else v
+        for k, v in arguments.items()
+    }
+    return eval(expression, {**NAMES, **values})
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,8 @@ from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
-import tensorflow as tf
-import tensorflow_probability as tfp
-
 from hiermod.models import families, priors
+from hiermod.models.links import NAMES
 from hiermod.models.specification import GroupEffects, Parameter, Specification
 from hiermod.models.weighted import Weighted
 
@@ -62,14 +59,7 @@ def functions(text: str) -> SimpleNamespace:
 
     The text is put together in this module from identifiers and numbers only.
     """
-    namespace: dict[str, Any] = {
-        "np": np,
-        "tf": tf,
-        "tfd": tfp.distributions,
-        "tfb": tfp.bijectors,
-        "normal": tfp.distributions.Normal(np.float64(0), np.float64(1)),
-        "Weighted": Weighted,
-    }
+    namespace: dict[str, Any] = {**NAMES, "Weighted": Weighted}
     exec(compile(text, "<hiermod model>", "exec"), namespace)
     return SimpleNamespace(**namespace)
 

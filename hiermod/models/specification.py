@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from hiermod.errors import ModelError, PriorError, did_you_mean
 from hiermod.formula.design import Design, Group, Term
-from hiermod.models import defaults, families, links, priors
+from hiermod.models import centring, defaults, families, links, priors
 from hiermod.models.priors import Prior
 
 FloatArray = NDArray[np.float64]
@@ -176,7 +176,7 @@ def specify(
     link: str | None = None,
     priors_: Mapping[str, Any] | None = None,
     center: bool = True,
-    noncentered: bool | Mapping[str, bool] = True,
+    noncentered: bool | Mapping[str, bool] | None = None,
 ) -> Specification:
     """Put a model together and check it.
 
@@ -189,7 +189,8 @@ def specify(
         From names or classes to strings or TFP distributions; a name wins over its class.
     center : bool
         Without an intercept nothing is centred.
-    noncentered : bool or mapping from grouping factor to bool
+    noncentered : bool or mapping from grouping factor to bool, optional
+        What is not given is chosen by the data, see `hiermod.models.centring`.
 
     Returns
     -------
@@ -219,7 +220,7 @@ def specify(
         center=center,
         intercept=made.get("Intercept"),
         common=tuple(made[t.name] for t in design.terms),
-        groups=tuple(_groups(design, made, identifiers, noncentered)),
+        groups=tuple(_groups(design, made, identifiers, _forms(design, kind, chosen, noncentered))),
         auxiliary=tuple(made[name] for name in kind.parameters),
         response=identifiers(response.name),
     )
@@ -281,25 +282,39 @@ def _with_prior(draft: Parameter, given: Mapping[str, Prior]) -> Parameter:
     return Parameter(draft.name, draft.identifier, draft.role, draft.labels, prior, size=draft.size)
 
 
+def _forms(
+    design: Design,
+    family: families.Family,
+    link: links.Link,
+    noncentered: bool | Mapping[str, bool] | None,
+) -> dict[str, bool]:
+    """For every grouping factor, whether its effects are sampled in non-centred form."""
+    factors = sorted({g.factor for g in design.groups})
+    if isinstance(noncentered, Mapping):
+        for factor in noncentered:
+            if factor not in factors:
+                raise ModelError(
+                    f"noncentered names {factor!r}, which is not a grouping factor of the model. "
+                    f"{did_you_mean(str(factor), factors)}"
+                )
+        given = {factor: bool(flag) for factor, flag in noncentered.items()}
+    else:
+        given = {} if noncentered is None else dict.fromkeys(factors, bool(noncentered))
+    if all(factor in given for factor in factors):
+        return given
+    found = centring.information(design, family, link)
+    return {factor: ratio < centring.ENOUGH for factor, ratio in found.items()} | given
+
+
 def _groups(
     design: Design,
     made: Mapping[str, Parameter],
     identifiers: _Identifiers,
-    noncentered: bool | Mapping[str, bool],
+    noncentered: Mapping[str, bool],
 ) -> Iterator[GroupEffects]:
     """The group terms with their parameters."""
-    factors = sorted({g.factor for g in design.groups})
-    chosen = (
-        noncentered if isinstance(noncentered, Mapping) else dict.fromkeys(factors, noncentered)
-    )
-    for factor in chosen:
-        if factor not in factors:
-            raise ModelError(
-                f"noncentered names {factor!r}, which is not a grouping factor of the model. "
-                f"{did_you_mean(str(factor), factors)}"
-            )
     for i, group in enumerate(design.groups):
-        flag = bool(chosen.get(group.factor, True))
+        flag = noncentered[group.factor]
         yield GroupEffects(
             group=group,
             sigmas=tuple(made[f"{e.name}|{group.factor}_sigma"] for e in group.effects),

@@ -18,7 +18,11 @@ def _head(s: Specification) -> list[tuple[str, str]]:
     rows = f"{design.n_rows:,} rows"
     if design.dropped:
         rows += f" ({design.dropped:,} dropped for missing values)"
-    groups = ", ".join(f"{g.group.factor} ({len(g.group.levels):,} levels)" for g in s.groups)
+    groups = ", ".join(
+        f"{g.group.factor} ({len(g.group.levels):,} levels, "
+        f"{'non-centred' if g.noncentered else 'centred'})"
+        for g in s.groups
+    )
     return [
         ("formula", design.formula.text),
         ("family", f"{s.family.name}, {s.link.name} link"),

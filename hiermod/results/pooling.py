@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from hiermod.errors import DataError, ModelError, did_you_mean
 from hiermod.formula.design import Design
 from hiermod.models.joint import Joint
+from hiermod.models.links import evaluate
 from hiermod.models.specification import GroupEffects, Specification
 from hiermod.results.conversion import effect_labels
 from hiermod.results.rows import by_row, effects
@@ -114,7 +115,9 @@ def pooling(
     alone = no_pooling(joint, g, posterior, totals.mean(axis=0))
     complete = population.reshape(-1, population.shape[-1])
     if response:
-        totals, alone, complete = (mean_response(s, v) for v in (totals, alone, complete))
+        totals, alone, complete = (
+            evaluate(s.link.mean, eta=v).numpy() for v in (totals, alone, complete)
+        )
     tail = (1 - probability) / 2
     low, high = np.quantile(totals, [tail, 1 - tail], axis=0)
     centred = totals - totals.mean(axis=0)
@@ -136,14 +139,6 @@ def pooling(
         response=s.design.response.name,
         scale="response" if response else s.link.name,
     )
-
-
-def mean_response(s: Specification, eta: FloatArray) -> FloatArray:
-    """The inverse link."""
-    import tensorflow_probability as tfp
-
-    normal = tfp.distributions.Normal(np.float64(0), np.float64(1))
-    return np.asarray(eval(s.link.mean, {"tf": tf, "normal": normal, "eta": tf.constant(eta)}))
 
 
 def _group(s: Specification, factor: str) -> GroupEffects:

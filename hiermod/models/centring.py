@@ -1,0 +1,117 @@
+"""Which form the effects of a group are sampled in, chosen by what the data say of each level.
+
+In the non-centred form a level's effect is a standard normal value times the standard deviation of
+the group: right when the data say little of a level, because then the two are independent. Where
+they say much, the effect itself is known and its standardised value is not: the centred form is
+right (Betancourt and Girolami 2015, "Hamiltonian Monte Carlo for hierarchical models").
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from hiermod.formula.design import Design, Group
+from hiermod.models import families
+from hiermod.models.defaults import typical_eta
+from hiermod.models.links import Link, evaluate
+
+FloatArray = NDArray[np.float64]
+
+ENOUGH = 5.0
+"""Information in the data of an average level, relative to that in the prior, from which on the
+centred form is chosen."""
+
+
+def information(design: Design, family: families.Family, link: Link) -> dict[str, float]:
+    """What the data say of an average level of each grouping factor, relative to its prior.
+
+    A score test of every level against the model without group effects: its mean is one when the
+    levels are equal, and one plus the ratio of the variance of the effects to the sampling
+    variance of a level's estimate when they are not (for a gaussian response this is the F
+    statistic of the analysis of variance).
+
+    Returns
+    -------
+    dict
+        From grouping factor to that ratio, at least 0; the smallest if there are several terms.
+    """
+    residuals = _Residuals(design, family, link)
+    out: dict[str, float] = {}
+    for group in design.groups:
+        ratio = max(residuals.ratio(group) - 1.0, 0.0)
+        out[group.factor] = min(ratio, out.get(group.factor, np.inf))
+    return out
+
+
+class _Residuals:
+    """Scores and information of the rows under the model without group effects."""
+
+    def __init__(self, design: Design, family: families.Family, link: Link) -> None:
+        response = design.response
+        self._text = families.likelihood(family, link)
+        # The dispersion is one here and estimated later; the mean does not depend on it.
+        self._arguments = {
+            "data": {"trials": response.trials},
+            **dict.fromkeys(family.parameters, np.ones(1)),
+        }
+        self._y = tf.constant(response.values)
+        self._weights = np.ones(design.n_rows) if response.weights is None else response.weights
+        self.score, self.curvature = self._fit(design, family, link)
+        self.dispersion = bool(family.parameters)
+
+    def _derivatives(self, eta: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """First and minus second derivative of the log-likelihood of the rows."""
+        x = tf.constant(eta)
+        with tf.GradientTape() as outer:
+            outer.watch(x)
+            with tf.GradientTape() as inner:
+                inner.watch(x)
+                value = evaluate(self._text, eta=x, **self._arguments).log_prob(self._y)
+            slope = inner.gradient(value, x)
+        second = outer.gradient(slope, x).numpy()
+        return self._weights * slope.numpy(), np.maximum(-self._weights * second, 1e-12)
+
+    def _fit(
+        self, design: Design, family: families.Family, link: Link
+    ) -> tuple[FloatArray, FloatArray]:
+        """Maximum likelihood of the common coefficients, by a few damped Newton steps."""
+        x = np.column_stack([np.ones(design.n_rows), design.X - design.X.mean(axis=0)])
+        offset = np.zeros(design.n_rows) if design.offset is None else design.offset
+        beta = np.zeros(x.shape[1])
+        beta[0] = typical_eta(design, family, link)
+        for _ in range(8):
+            score, curvature = self._derivatives(offset + x @ beta)
+            gram = x.T @ (curvature[:, None] * x)
+            step = np.linalg.lstsq(gram, x.T @ score, rcond=1e-10)[0]
+            largest = np.abs(x @ step).max()
+            if not np.isfinite(largest):
+                break
+            beta = beta + step * min(1.0, 2.0 / max(largest, 1e-12))
+        return self._derivatives(offset + x @ beta)
+
+    def ratio(self, group: Group) -> float:
+        """Mean of the score statistics of the levels, over their degrees of freedom."""
+        z, index, levels = group.Z, group.index, len(group.levels)
+        k = z.shape[1]
+
+        def sums(values: FloatArray) -> FloatArray:
+            return np.bincount(index, values, minlength=levels)
+
+        score = np.stack([sums(self.score * z[:, i]) for i in range(k)], axis=-1)
+        info = np.stack(
+            [
+                np.stack([sums(self.curvature * z[:, i] * z[:, j]) for j in range(k)], axis=-1)
+                for i in range(k)
+            ],
+            axis=-2,
+        )
+        inverse = np.linalg.pinv(info, rcond=1e-10, hermitian=True)
+        explained = float(np.einsum("jk,jkl,jl->", score, inverse, score))
+        rank = float(np.linalg.matrix_rank(info, hermitian=True).sum())
+        if not self.dispersion:
+            return explained / rank
+        left = float((self.score**2 / self.curvature).sum()) - explained
+        freedom = len(index) - rank
+        return explained / rank / (left / freedom) if left > 0 and freedom > 0 else 1.0
