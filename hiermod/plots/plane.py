@@ -48,7 +48,11 @@ def spread(pooling: Pooling) -> FloatArray:
 def effect_label(pooling: Pooling, effect: int) -> str:
     """What an axis shows of an effect, and on which scale."""
     name, response = pooling.effects[effect], pooling.response
-    scale = "" if pooling.scale in ("identity", "response") else f" ({pooling.scale} scale)"
+    scale = (
+        ""
+        if pooling.scale in ("identity", "response")
+        else f" ({pooling.scale}\N{NO-BREAK SPACE}scale)"
+    )
     if name != "Intercept":
         return f"effect of {name} on {response}{scale}"
     probability = pooling.scale == "response" and pooling.size_label == "trials"

@@ -285,13 +285,13 @@ def against_size(ax: Axes, pooling: Pooling, fraction: FloatArray) -> Axes:
         ax.plot(
             x[own], inside[own], marker, ms=5, color=style.BLUE, alpha=0.55, mec="white", mew=0.5
         )
-    if few and len(distinct) > 1:
+    if medians := few and len(distinct) > 1:
         for value in distinct:
             if (here := y[size[shown] == value]).size:
                 middle = float(np.median(here))
                 ax.hlines(middle, value - 0.35 * gap, value + 0.35 * gap, color=style.BLACK, lw=1.8)
     _size_axes(ax, pooling, distinct, wide, few)
-    _left_out(ax, pooling, shown)
+    _notes(ax, pooling, shown, medians)
     return ax
 
 
@@ -318,13 +318,15 @@ def _size_axes(ax: Axes, pooling: Pooling, distinct: FloatArray, wide: bool, few
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
-def _left_out(ax: Axes, pooling: Pooling, shown: NDArray[np.bool_]) -> None:
-    """Say which levels the panel does not show."""
+def _notes(ax: Axes, pooling: Pooling, shown: NDArray[np.bool_], medians: bool) -> None:
+    """Say which levels the panel does not show, and what its lines are."""
     known = np.asarray(np.isfinite(pooling.no_pooling).all(axis=1))
     parts = []
     if n := int((~known).sum()):
         parts.append(f"{n} without a finite own estimate")
     if n := int((known & ~shown).sum()):
         parts.append(f"{n} close to the population value")
+    notes = ["lines: medians"] * medians
     if parts:
-        ax.set_title("not shown: " + ",\n".join(parts), fontsize=8, loc="left", color="0.35")
+        notes.append("not shown: " + ",\n".join(parts))
+    ax.set_title("\n".join(notes), fontsize=8, loc="left", color="0.35")
