@@ -5,14 +5,16 @@
 >>> model = hm.model(frogs, "prop(surv, density) ~ 1 + (1 | tank)", family="binomial")
 """
 
-import os
+from hiermod.quiet import without_notices
 
-# TensorFlow's start-up notices (CPU features, missing GPU drivers) say nothing to our users.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+with without_notices():
+    import tensorflow as _tf
 
-from hiermod.api import Fit, Model, fit, model  # noqa: E402
-from hiermod.datasets import list_data, load_data  # noqa: E402
-from hiermod.errors import (  # noqa: E402
+    _tf.config.list_physical_devices()
+
+from hiermod.api import Fit, Model, fit, model
+from hiermod.datasets import list_data, load_data
+from hiermod.errors import (
     DataError,
     FormulaError,
     HiermodError,

@@ -56,7 +56,7 @@ class Model:
     def joint(self) -> Any:
         """The `tfd.JointDistributionSequential` of the parameters and the response.
 
-        Its parts are named by Python identifiers; `joint_names` maps them to the names of the
+        Its parts are named by Python identifiers; `joint_names` says what they are in the
         posterior. When the predictors are centred, its intercept is the one at their means.
 
         Examples
@@ -71,7 +71,7 @@ class Model:
 
     @property
     def joint_names(self) -> dict[str, str]:
-        """Names of the parts of `joint`, to names in the posterior."""
+        """What each part of `joint` is, by its name there, in names of the posterior."""
         return self._joint.names
 
     @property
@@ -83,7 +83,7 @@ class Model:
         >>> import hiermod as hm
         >>> model = hm.model(hm.load_data("Kline"), "total_tools ~ 1", family="poisson")
         >>> model.priors.loc["Intercept", "prior"]
-        'normal(3.551, 2.5)'
+        'normal(3.55, 2.5)'
         """
         return models.prior_table(self.specification)
 
@@ -161,17 +161,13 @@ class Model:
             If an option is out of range, or no finite starting point is found; says which part
             of the model is not finite.
         """
-        if not isinstance(chains, int | np.integer) or chains < 1:
-            raise inference.SamplingError(
-                f"chains must be a whole number, at least 1, not {chains!r}."
-            )
         settings = inference.Settings(warmup, draws, target_accept, _seed(seed))
         joint = self._joint
         centre, scale = joint.start()
         start = inference.start_positions(
             joint.log_density, joint.arguments, centre, chains, settings.seed, scale, joint.explain
         )
-        with inference.Bar(chains, show=progress) as bar:
+        with inference.Bar(chains, settings.warmup + settings.draws, show=progress) as bar:
             found = inference.run(
                 joint.log_density, start, settings, joint.arguments, scale, report=bar
             )

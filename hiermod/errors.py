@@ -57,8 +57,8 @@ class SamplingError(HiermodError):
     """The sampler cannot start or go on, for example at an infinite density."""
 
 
-def did_you_mean(word: str, allowed: Iterable[str]) -> str:
-    """A sentence with the allowed words, and the nearest one first if any is near.
+def did_you_mean(word: str, allowed: Iterable[str], label: str = "Allowed") -> str:
+    """The allowed words after a label, and the nearest one first if any is near.
 
     Examples
     --------
@@ -66,6 +66,7 @@ def did_you_mean(word: str, allowed: Iterable[str]) -> str:
     "Did you mean 'floor'? Allowed: county, floor."
     """
     words = sorted(map(str, allowed))
-    near = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
-    guess = f"Did you mean '{near[0]}'? " if near else ""
-    return f"{guess}Allowed: {', '.join(words)}."
+    lower = {w.lower(): w for w in reversed(words)}
+    near = difflib.get_close_matches(word.lower(), lower, n=1, cutoff=0.6)
+    guess = f"Did you mean '{lower[near[0]]}'? " if near else ""
+    return f"{guess}{label}: {', '.join(words)}."

@@ -49,7 +49,7 @@ def select(source: str, names: Sequence[Name], data: pd.DataFrame) -> pd.DataFra
             words = [str(column) for column in columns]
             if len(words) > _MANY:
                 words = difflib.get_close_matches(name.name, words, n=_MANY, cutoff=0.3)
-            hint = did_you_mean(name.name, words)
+            hint = did_you_mean(name.name, words, "Columns")
             fail(source, name, f"unknown column {name.name!r}", hint)
     wanted = list(dict.fromkeys(name.name for name in names))
     twice = [name for name in wanted if columns.count(name) > 1]

@@ -35,12 +35,21 @@ _REJECTED: dict[str, tuple[str, str]] = {
     "mm": (f"mm() {_LATER}", "Use one grouping factor, (1 | g)."),
     "gr": (f"gr() {_LATER}", "Write (1 | g)."),
     "cs": (f"cs() {_LATER}", "Write the predictor as it is."),
-    "censored": (f"censored() {_LATER}", "Model the observed column."),
-    "cens": (f"cens() {_LATER}", "Model the observed column."),
-    "truncated": (f"truncated() {_LATER}", "Model the observed column."),
-    "constrained": (f"constrained() {_LATER}", "Model the observed column."),
-    "trunc": (f"trunc() {_LATER}", "Model the observed column."),
-    "se": (f"se() {_LATER}", "Use weights(w) to weigh the rows."),
+    "censored": (
+        f"censored() {_LATER}",
+        "Dropping censored rows, or taking them as observed, biases the fit.",
+    ),
+    "cens": (
+        f"cens() {_LATER}",
+        "Dropping censored rows, or taking them as observed, biases the fit.",
+    ),
+    "truncated": (f"truncated() {_LATER}", "Ignoring truncation biases the fit."),
+    "constrained": (f"constrained() {_LATER}", "Ignoring bounds of the response biases the fit."),
+    "trunc": (f"trunc() {_LATER}", "Ignoring truncation biases the fit."),
+    "se": (
+        f"se() {_LATER}",
+        "Weights are not a substitute: they do not fix the variance of a row.",
+    ),
     "rate": (f"rate() {_LATER}", "Add offset(log(exposure)) on the right."),
     "cbind": ("cbind() is R's", "Write prop(successes, trials)."),
 }

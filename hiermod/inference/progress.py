@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 
-from tqdm.auto import tqdm
+from tqdm import TqdmWarning
+
+with warnings.catch_warnings():
+    # In a notebook without ipywidgets tqdm draws its bar in text, and need not say so.
+    warnings.simplefilter("ignore", TqdmWarning)
+    from tqdm.auto import tqdm
 
 
 @dataclass(frozen=True)
@@ -41,13 +48,18 @@ class Bar:
     ----------
     chains : int
         Shown beside the number of draws.
+    total : int
+        Transitions of each chain, warm-up included.
     show : bool
         False gives a bar that prints nothing.
     """
 
-    def __init__(self, chains: int, show: bool) -> None:
+    def __init__(self, chains: int, total: int, show: bool) -> None:
         self._bar = tqdm(
+            total=total,
             disable=not show,
+            # A file or a log gets a line now and then, not every redraw.
+            mininterval=0.1 if sys.stderr.isatty() else 10.0,
             unit="draw",
             dynamic_ncols=True,
             bar_format="{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}]{postfix}",
@@ -59,12 +71,11 @@ class Bar:
 
     def __call__(self, progress: Progress) -> None:
         """Show `progress`."""
-        self._bar.total = progress.total
-        self._bar.n = progress.done
         self._bar.set_description_str(f"{self._chains} chains, {progress.phase}", refresh=False)
         self._bar.set_postfix_str(
-            f"divergences {progress.divergences}, step size {progress.step_size:.3g}"
+            f"divergences {progress.divergences}, step size {progress.step_size:.3g}", refresh=False
         )
+        self._bar.update(progress.done - self._bar.n)
 
     def __exit__(
         self,

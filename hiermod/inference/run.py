@@ -59,11 +59,14 @@ class Settings:
         if not 0 < self.target_accept < 1:
             raise SamplingError(f"target_accept must be between 0 and 1, not {self.target_accept}.")
         for name, least in (("warmup", 20), ("draws", 1), ("max_steps", 1), ("seed", 0)):
-            value = getattr(self, name)
-            if not isinstance(value, int | np.integer) or value < least:
-                raise SamplingError(
-                    f"{name} must be a whole number, at least {least}, not {value!r}."
-                )
+            check_whole(name, getattr(self, name), least)
+
+
+def check_whole(name: str, value: Any, least: int) -> None:
+    """Refuse what is not a whole number of at least `least`."""
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not whole or value < least:
+        raise SamplingError(f"{name} must be a whole number, at least {least}, not {value!r}.")
 
 
 @dataclass(frozen=True)
@@ -108,8 +111,8 @@ def start_positions(
 ) -> FloatArray:
     """Positions, one a chain, where the density and its gradient are finite.
 
-    Uniform within half of `scale` around `centre` in every dimension; a chain that meets an infinite density
-    tries again, nearer by half, ten times.
+    Uniform within half of `scale` around `centre` in every dimension; a chain that meets an
+    infinite density tries again, nearer by half, ten times.
 
     Parameters
     ----------
@@ -129,8 +132,9 @@ def start_positions(
     Raises
     ------
     SamplingError
-        If a chain found no finite start.
+        If a chain found no finite start, or `chains` is no number of chains.
     """
+    check_whole("chains", chains, 1)
     generator = np.random.default_rng([seed, 0])
     radius = 0.5 * (np.ones(len(centre)) if scale is None else scale)
     positions = centre + radius * generator.uniform(-1, 1, (chains, len(centre)))

@@ -97,7 +97,7 @@ class _Residuals:
         k = z.shape[1]
 
         def sums(values: FloatArray) -> FloatArray:
-            return np.bincount(index, values, minlength=levels)
+            return np.asarray(np.bincount(index, values, minlength=levels), np.float64)
 
         score = np.stack([sums(self.score * z[:, i]) for i in range(k)], axis=-1)
         info = np.stack(

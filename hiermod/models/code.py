@@ -27,14 +27,18 @@ def code(joint: Joint) -> str:
         are written out in full.
     """
     specification = joint.specification
+    body = program.source(specification, literal=True)
+    extra = "tfb = tfp.bijectors\n" if "tfb." in body else ""
+    if " normal." in body:
+        extra += "normal = tfd.Normal(np.float64(0), np.float64(1))\n"
+    title = " ".join(specification.design.formula.text.split())
     parts = [
-        f"# {specification.design.formula.text}   (family {specification.family.name}, "
-        f"link {specification.link.name})",
-        program.HEADER,
+        f"# {title}   (family {specification.family.name}, link {specification.link.name})",
+        program.HEADER + extra,
     ]
     if specification.design.response.weights is not None:
         parts.append(inspect.getsource(Weighted).replace(": Any", "").replace(" -> Any", ""))
-    parts.append(program.source(specification, literal=True))
+    parts.append(body)
     arrays = {name: value.numpy() for name, value in joint.data.items()}
     lines = "\n".join(f'    "{name}": {_literal(value)},' for name, value in arrays.items())
     names = ", ".join([*(p.identifier for p in joint.parts)])

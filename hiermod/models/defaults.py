@@ -42,8 +42,6 @@ class Defaults:
         m and s of the module's text.
     spread : float
         Standard deviation of the response, for auxiliary parameters.
-    where : str
-        What the prior of the intercept speaks of.
     probability : bool
         Whether the mean is a probability.
     """
@@ -51,11 +49,10 @@ class Defaults:
     location: float
     unit: float
     spread: float
-    where: str
     probability: bool
 
     @classmethod
-    def of(cls, design: Design, family: Family, link: Link, center: bool) -> Defaults:
+    def of(cls, design: Design, family: Family, link: Link) -> Defaults:
         """Read the scales off the data."""
         y = design.response.values
         spread = float(np.std(y)) or 1.0
@@ -64,28 +61,27 @@ class Defaults:
         if family.unit == "sd" and link.name == "identity":
             unit = spread
         location = typical_eta(design, family, link) if family.location else 0.0
-        where = "at the means of the predictors" if center else "at predictors = 0"
-        return cls(location, unit, spread, where, probability)
+        return cls(location, unit, spread, probability)
 
     def intercept(self) -> Prior:
         """Of the intercept."""
         scale = (1.5 if self.probability else 2.5) * self.unit
-        return make("normal", self.location, scale, source=f"default, {self.where}")
+        return make("normal", self.location, scale, source="default")
 
     def common(self, term: Term, columns: FloatArray) -> Prior:
         """Of the coefficients of a common term; `columns` has shape (N, width)."""
         scales = tuple(2.5 * self.unit / spread_of(x) for x in columns.T)
         same = np.ptp(scales) <= 1e-12 * max(scales)
-        return make(
-            "normal", 0.0, scales[0] if same else scales, source="default, scaled to the predictor"
-        )
+        return make("normal", 0.0, scales[0] if same else scales, source="default, scaled to x")
 
     def group_sigma(self, effect: Term, columns: FloatArray) -> Prior:
         """Of the standard deviations of group effects; `columns` has shape (N, width)."""
         rates = tuple(spread_of(x) / self.unit for x in columns.T)
         same = np.ptp(rates) <= 1e-12 * max(rates)
         return make(
-            "exponential", rates[0] if same else rates, source="default, scaled to the data"
+            "exponential",
+            rates[0] if same else rates,
+            source="default, scaled to x" if effect.name != "1" else "default, scaled to y",
         )
 
     def group_cor(self) -> Prior:
@@ -95,8 +91,7 @@ class Defaults:
     def auxiliary(self, auxiliary: Auxiliary) -> Prior:
         """Of a family's parameter beside the mean."""
         text = auxiliary.prior.format(sd=self.spread, per_sd=1 / self.spread)
-        prior = parse(text, "default, scaled to the response")
-        return make(prior.distribution.name, *prior.arguments, source=prior.source)
+        return parse(text, "default, scaled to y")
 
 
 def typical_eta(design: Design, family: Family, link: Link) -> float:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from hiermod.formula.design import Term
 from hiermod.models.specification import GroupEffects, Parameter, Specification
 
 
@@ -37,7 +38,7 @@ class Equations:
 class _Text:
     """Notation of plain text: the names of the posterior."""
 
-    times, minus, bar = " * ", " - ", "mean({})"
+    times = " * "
 
     def parameter(self, p: Parameter) -> str:
         return p.name
@@ -45,15 +46,21 @@ class _Text:
     def column(self, name: str) -> str:
         return f"{name}[i]"
 
-    def deviation(self, g: GroupEffects, effect: str) -> str:
-        return f"{effect}|{g.group.factor}"
+    def mean_of(self, name: str) -> str:
+        return f"mean({name})"
 
-    def of_row(self, g: GroupEffects, effect: str) -> str:
-        return f"{self.deviation(g, effect)}[{g.group.factor}[i]]"
+    def of_level(self, name: str, p: Parameter) -> str:
+        """The coefficient of the level of a factor that a row has."""
+        return f"{name}[{p.name}[i]]"
 
-    def of_level(self, g: GroupEffects) -> str:
-        names = [self.deviation(g, e.name) for e in g.group.effects]
-        return f"{', '.join(names)} [j]" if len(names) > 1 else f"{names[0]}[j]"
+    def deviation(self, g: GroupEffects, effect: Term, index: str) -> str:
+        return f"{g.name(effect)}[{index}]"
+
+    def row_index(self, g: GroupEffects) -> str:
+        return f"{g.group.factor}[i]"
+
+    def vector(self, names: list[str]) -> str:
+        return f"({', '.join(names)})"
 
     def link(self, s: Specification, mean: str) -> str:
         return mean if s.link.name == "identity" else f"{s.link.name}({mean})"
@@ -61,21 +68,26 @@ class _Text:
     def call(self, name: str, arguments: str) -> str:
         return f"{name}({arguments})"
 
-    def covariance(self, g: GroupEffects) -> str:
-        sigmas = ", ".join(p.name for p in g.sigmas)
-        correlation = g.cor.name if g.cor else "I"
-        return f"S {correlation} S), S = diag({sigmas}"
+    def covariance(self, g: GroupEffects) -> tuple[str, str, str]:
+        """The covariance of the effects of a level; its factor's name; what that is."""
+        diagonal = f"diag({', '.join(p.name for p in g.sigmas)})"
+        name = f"S_{g.key}"
+        return (f"{name} {g.cor.name} {name}" if g.cor else f"{name} {name}"), name, diagonal
 
     def levels(self, g: GroupEffects) -> str:
-        return f",  j = 1..{len(g.group.levels)}"
+        return f"   for j = 1..{len(g.group.levels)}"
 
-    def likelihood(self, s: Specification, mean: str) -> str:
-        trials = ["trials[i]"] if s.family.trials else []
-        inside = ", ".join([*trials, mean, *s.family.parameters])
-        return f"{s.family.name}({inside})"
+    def note(self, text: str) -> str:
+        return text
+
+    def trials(self) -> str:
+        return "trials[i]"
 
     def mean(self, s: Specification) -> str:
-        return "p[i]" if not s.family.location else "mu[i]"
+        return "mu[i]" if s.family.location else "p[i]"
+
+    def intercept_at_means(self) -> str:
+        return "Intercept at means"
 
 
 def _tex(name: str) -> str:
@@ -88,7 +100,7 @@ def _tex(name: str) -> str:
 class _Latex:
     """Notation of the textbooks."""
 
-    times, minus, bar = r"\,", " - ", r"\overline{{{}}}"
+    times = r"\,"
 
     def parameter(self, p: Parameter) -> str:
         if p.role == "Intercept":
@@ -104,83 +116,122 @@ class _Latex:
     def column(self, name: str) -> str:
         return rf"{_tex(name)}_i"
 
-    def deviation(self, g: GroupEffects, effect: str) -> str:
-        return rf"u^{{{_tex(f'{effect}|{g.group.factor}')}}}"
+    def mean_of(self, name: str) -> str:
+        return rf"\overline{{{_tex(name)}}}"
 
-    def of_row(self, g: GroupEffects, effect: str) -> str:
-        return rf"{self.deviation(g, effect)}_{{{_tex(g.group.factor)}[i]}}"
+    def of_level(self, name: str, p: Parameter) -> str:
+        return rf"\beta_{{{_tex(p.name)}[i]}}"
 
-    def of_level(self, g: GroupEffects) -> str:
-        names = [rf"{self.deviation(g, e.name)}_j" for e in g.group.effects]
-        if len(names) == 1:
-            return names[0]
+    def deviation(self, g: GroupEffects, effect: Term, index: str) -> str:
+        return rf"u^{{{_tex(g.name(effect))}}}_{{{index}}}"
+
+    def row_index(self, g: GroupEffects) -> str:
+        return rf"{_tex(g.group.factor)}[i]"
+
+    def vector(self, names: list[str]) -> str:
         return r"\begin{bmatrix} " + r" \\ ".join(names) + r" \end{bmatrix}"
 
     def link(self, s: Specification, mean: str) -> str:
         return s.link.latex.format(mean)
 
     def call(self, name: str, arguments: str) -> str:
-        return rf"\operatorname{{{name.replace('_', ' ').title()}}}({arguments})"
+        special = {"lkj": "LKJ", "multi_normal": "MVNormal"}
+        shown = special.get(name) or "".join(part.capitalize() for part in name.split("_"))
+        return rf"\operatorname{{{shown}}}({arguments})"
 
-    def covariance(self, g: GroupEffects) -> str:
-        sigmas = ", ".join(self.parameter(p) for p in g.sigmas)
-        correlation = self.parameter(g.cor) if g.cor else ""
-        return rf"\mathbf{{S}} {correlation} \mathbf{{S}}),\; \mathbf{{S}} = \operatorname{{diag}}({sigmas}"
+    def covariance(self, g: GroupEffects) -> tuple[str, str, str]:
+        """The covariance of the effects of a level; its factor's name; what that is."""
+        diagonal = rf"\operatorname{{diag}}({', '.join(self.parameter(p) for p in g.sigmas)})"
+        name = rf"\mathbf{{S}}_{{{_tex(g.group.factor)}}}"
+        return f"{name} {self.parameter(g.cor) if g.cor else ''} {name}", name, diagonal
 
     def levels(self, g: GroupEffects) -> str:
-        return rf",\quad j = 1, \ldots, {len(g.group.levels)}"
+        return rf"\quad j = 1, \ldots, {len(g.group.levels)}"
 
-    def likelihood(self, s: Specification, mean: str) -> str:
-        return s.family.symbol.format(mean=mean)
+    def note(self, text: str) -> str:
+        return rf"\text{{{text}}}" if text else ""
+
+    def trials(self) -> str:
+        return "n_i"
 
     def mean(self, s: Specification) -> str:
-        return "p_i" if not s.family.location else r"\mu_i"
+        return r"\mu_i" if s.family.location else "p_i"
+
+    def intercept_at_means(self) -> str:
+        return r"\alpha_{\text{at means}}"
 
 
 def equations(specification: Specification) -> Equations:
     """The hierarchical form: response, linear predictor, group effects, priors.
+
+    The intercept in the linear predictor is the reported one, at predictors = 0. When the
+    predictors are centred its prior speaks of the intercept at their means, on a line of its own.
 
     Examples
     --------
     >>> import hiermod as hm
     >>> frogs = hm.load_data("reedfrogs").assign(tank=lambda d: d.index)
     >>> print(hm.model(frogs, "prop(surv, density) ~ (1 | tank)", family="binomial").equations())
-          surv[i] ~ binomial(trials[i], p[i])
-      logit(p[i]) = Intercept + 1|tank[tank[i]]
-        1|tank[j] ~ normal(0, 1|tank_sigma),  j = 1..48
-        Intercept ~ normal(0, 1.5)
-     1|tank_sigma ~ exponential(1)
+         surv[i] ~ binomial(trials[i], p[i])
+     logit(p[i]) = Intercept + 1|tank[tank[i]]
+       1|tank[j] ~ normal(0, 1|tank_sigma)   for j = 1..48
+       Intercept ~ normal(0, 1.5)
+    1|tank_sigma ~ exponential(1)
     """
     return Equations(tuple(_lines(specification, _Text())), tuple(_lines(specification, _Latex())))
 
 
 def _lines(s: Specification, n: _Text | _Latex) -> Iterator[tuple[str, str, str]]:
     mean = n.mean(s)
-    yield n.column(s.design.response.name), "~", n.likelihood(s, mean)
+    arguments = [n.trials()] if s.family.trials else []
+    arguments += [mean, *(n.parameter(p) for p in s.auxiliary)]
+    yield n.column(s.design.response.name), "~", n.call(s.family.density, ", ".join(arguments))
     yield n.link(s, mean), "=", " + ".join(_terms(s, n))
     for g in s.groups:
-        if len(g.group.effects) == 1 and not g.group.effects[0].labels:
-            right = n.call("normal", f"0, {n.parameter(g.sigmas[0])}")
-        else:
-            right = n.call("multi_normal", f"0, {n.covariance(g)}")
-        yield n.of_level(g), "~", right + n.levels(g)
+        yield from _effects(g, n)
     for p in s.parameters:
-        name, _, inside = p.prior.text.partition("(")
-        yield n.parameter(p), "~", n.call(name, inside.removesuffix(")"))
+        name, _, rest = p.prior.text.partition("(")
+        inside, _, cut = rest.rpartition(")")
+        left = n.parameter(p)
+        if p is s.intercept and s.center and s.common:
+            left = n.intercept_at_means()
+            means = (
+                _common(q, t, n, n.mean_of) for q, t in zip(s.common, s.design.terms, strict=True)
+            )
+            yield left, "=", " + ".join([n.parameter(p), *means])
+        yield left, "~", n.call(name, inside) + n.note(cut)
+
+
+def _effects(g: GroupEffects, n: _Text | _Latex) -> Iterator[tuple[str, str, str]]:
+    """The distribution of the deviations of a level."""
+    names = [n.deviation(g, effect, "j") for effect in g.group.effects]
+    if len(names) == 1 and not g.group.effects[0].labels:
+        yield names[0], "~", n.call("normal", f"0, {n.parameter(g.sigmas[0])}") + n.levels(g)
+        return
+    covariance, name, diagonal = n.covariance(g)
+    left = n.vector(names) if len(names) > 1 else names[0]
+    yield left, "~", n.call("multi_normal", f"0, {covariance}") + n.levels(g)
+    yield name, "=", diagonal
+
+
+def _common(p: Parameter, term: Term, n: _Text | _Latex, of: Callable[[str], str]) -> str:
+    """The contribution of a common term; `of` gives a column, or its mean."""
+    if term.kind == "numeric" and not p.labels:
+        return f"{n.parameter(p)}{n.times}{of(p.name)}"
+    if of == n.column and term.kind != "numeric":
+        return n.of_level(n.parameter(p), p)
+    return f"{n.parameter(p)}{n.times}{of(p.name)}"
 
 
 def _terms(s: Specification, n: _Text | _Latex) -> Iterator[str]:
     """The summands of the linear predictor."""
     if s.intercept:
         yield n.parameter(s.intercept)
-    for p in s.common:
-        x = n.column(p.name)
-        if s.center:
-            x = f"({x}{n.minus}{n.bar.format(n.column(p.name).removesuffix('[i]').removesuffix('_i'))})"
-        yield f"{n.parameter(p)}{n.times}{x}"
+    for p, term in zip(s.common, s.design.terms, strict=True):
+        yield _common(p, term, n, n.column)
     for g in s.groups:
         for effect in g.group.effects:
-            x = "" if effect.name == "1" else f"{n.times}{n.column(effect.name)}"
-            yield f"{n.of_row(g, effect.name)}{x}"
+            of_row = n.deviation(g, effect, n.row_index(g))
+            yield of_row if effect.name == "1" else f"{of_row}{n.times}{n.column(effect.name)}"
     if s.design.offset is not None:
         yield n.column("offset")

@@ -44,8 +44,8 @@ class Family:
         ``{logit_mean}``, which the link fills in, ``data["trials"]``, and its parameters by name.
     fitted : str
         Expression of the expected response, with ``{mean}``.
-    symbol : str
-        The likelihood in LaTeX, with ``{mean}``.
+    density : str
+        Name of the distribution in equations.
     parameters : dict
         The parameters beside the mean, by name.
     counts : bool
@@ -67,7 +67,7 @@ class Family:
     links: tuple[str, ...]
     likelihood: str
     fitted: str
-    symbol: str
+    density: str
     parameters: dict[str, Auxiliary] = field(default_factory=dict)
     counts: bool = False
     lower: float = -np.inf
@@ -85,7 +85,7 @@ FAMILIES: dict[str, Family] = {
             links=("identity", "log"),
             likelihood="tfd.Normal(loc={mean}, scale=sigma[..., tf.newaxis])",
             fitted="{mean}",
-            symbol=r"\operatorname{{Normal}}({mean}, \sigma)",
+            density="normal",
             parameters={"sigma": Auxiliary(r"\sigma", "exponential({per_sd})")},
             unit="sd",
         ),
@@ -94,7 +94,7 @@ FAMILIES: dict[str, Family] = {
             links=("logit", "probit", "cloglog", "log", "identity"),
             likelihood="tfd.Bernoulli(logits={logit_mean}, dtype=tf.float64)",
             fitted="{mean}",
-            symbol=r"\operatorname{{Bernoulli}}({mean})",
+            density="bernoulli",
             counts=True,
             lower=0,
             upper=1,
@@ -105,7 +105,7 @@ FAMILIES: dict[str, Family] = {
             links=("logit", "probit", "cloglog", "log", "identity"),
             likelihood='tfd.Binomial(total_count=data["trials"], logits={logit_mean})',
             fitted='data["trials"] * {mean}',
-            symbol=r"\operatorname{{Binomial}}(n_i, {mean})",
+            density="binomial",
             counts=True,
             lower=0,
             trials=True,
@@ -116,7 +116,7 @@ FAMILIES: dict[str, Family] = {
             links=("log", "identity"),
             likelihood="tfd.Poisson(log_rate={log_mean})",
             fitted="{mean}",
-            symbol=r"\operatorname{{Poisson}}({mean})",
+            density="poisson",
             counts=True,
             lower=0,
         ),
@@ -142,6 +142,7 @@ def likelihood(family: Family, link: Link) -> str:
 
     Examples
     --------
+    >>> from hiermod.models.links import LINKS
     >>> likelihood(FAMILIES["poisson"], LINKS["log"])
     'tfd.Poisson(log_rate=eta)'
     """

@@ -103,11 +103,18 @@ class Joint:
 
     @cached_property
     def names(self) -> dict[str, str]:
-        """Names of the parts in the joint distribution, to names of the posterior."""
-        s = self.specification
-        return {p.identifier: p.name for p in s.parameters} | {
-            g.identifier: g.group.factor for g in s.groups
-        }
+        """What each part of the joint distribution is, in names of the posterior."""
+        s, out = self.specification, {}
+        for p in s.parameters:
+            out[p.identifier] = p.name
+            if p.size:
+                out[p.identifier] += ", its Cholesky factor"
+            if p is s.intercept and s.center and s.common:
+                out[p.identifier] += " at the predictors' means"
+        for g in s.groups:
+            name = ", ".join(g.name(e) for e in g.group.effects)
+            out[g.identifier] = f"{name}, standardised" if g.noncentered else name
+        return out
 
     @property
     def dimensions(self) -> int:

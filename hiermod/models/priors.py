@@ -100,7 +100,7 @@ class Prior:
     text : str
         In Stan's notation, ``"normal(0, 1.5)"``; of a TFP distribution, its TFP call.
     source : str
-        Where it came from: ``"default"`` with its rule, or the key of ``priors=``.
+        Where it came from: ``"default"`` and what it is scaled to, or the key of ``priors=``.
     distribution : Distribution or None
         None for a TFP distribution of the user's.
     arguments : tuple of float or tuple of float
@@ -160,7 +160,9 @@ def parse(text: str, source: str) -> Prior:
         raise PriorError(f"{where}, is not of the form name(numbers), such as normal(0, 1).")
     name, inside = match.groups()
     if name not in DISTRIBUTIONS:
-        raise PriorError(f"{where}: unknown distribution. {did_you_mean(name, DISTRIBUTIONS)}")
+        half = name.removeprefix("half_")
+        cut = f" On a positive parameter, {half}(...) at 0 is cut to its half." * (half in HALVES)
+        raise PriorError(f"{where}: unknown distribution.{cut} {did_you_mean(name, DISTRIBUTIONS)}")
     distribution = DISTRIBUTIONS[name]
     try:
         numbers = tuple(float(ast.literal_eval(p.strip())) for p in inside.split(",") if p.strip())
@@ -179,7 +181,7 @@ def parse(text: str, source: str) -> Prior:
             raise PriorError(f"{where}: {argument} must be positive.")
     if name == "uniform" and not values["low"] < values["high"]:
         raise PriorError(f"{where}: the lower end must be below the upper end.")
-    return Prior(text.strip(), source, distribution, numbers)
+    return make(name, *numbers, source=source)
 
 
 def read(value: Any, source: str) -> Prior:
@@ -205,8 +207,9 @@ def read(value: Any, source: str) -> Prior:
     if not value.dtype.is_floating or value.experimental_default_event_space_bijector() is None:
         raise PriorError(f"prior of {source!r}: the distribution must be continuous.")
     try:
-        text = custom_source(value)
-        prior = Prior(text, source, None, custom=eval(text, {"tfd": tfd, "np": np}))
+        code = custom_source(value)
+        text = re.sub(r"np\.float64\((.*?)\)", r"\1", code.replace("tfd.", ""))
+        prior = Prior(text, source, None, custom=eval(code, {"tfd": tfd, "np": np}))
     except (AttributeError, TypeError, ValueError) as error:
         raise PriorError(
             f"prior of {source!r}: {type(value).__name__} is not made of numbers alone; give a "
@@ -275,15 +278,21 @@ def on_positive(prior: Prior, name: str) -> Prior:
             f"prior of {name!r}, {prior.text!r}, does not fit: {name} is positive. Use for example "
             f"'exponential(1)', 'half_normal(1)' or 'normal(0, 1)', which is cut at zero."
         )
-    values = dict(zip(half.arguments, prior.arguments, strict=True))
+    values, text = (
+        dict(zip(half.arguments, prior.arguments, strict=True)),
+        f"{prior.text}, cut at 0",
+    )
     if values["loc"] == 0:
         if half.name == "normal":
             half = DISTRIBUTIONS["half_normal"]
         kept = tuple(values[a] for a in half.arguments)
-        return replace(prior, distribution=half, arguments=kept)
+        return replace(prior, text=text, distribution=half, arguments=kept)
     if half.name == "normal":
         return replace(
-            prior, distribution=TRUNCATED_NORMAL, arguments=(*prior.arguments, 0.0, np.inf)
+            prior,
+            text=text,
+            distribution=TRUNCATED_NORMAL,
+            arguments=(*prior.arguments, 0.0, np.inf),
         )
     raise PriorError(
         f"prior of {name!r}, {prior.text!r}, does not fit: on a positive parameter its location "
@@ -308,7 +317,7 @@ def source(prior: Prior, numbers: str | None) -> str:
     'tfd.Normal(loc=prior["x"][0], scale=prior["x"][1])'
     """
     if prior.distribution is None:
-        return prior.text
+        return custom_source(prior.custom)
     values = [
         _number(a) if numbers is None else f"{numbers}[{i}]" for i, a in enumerate(prior.arguments)
     ]

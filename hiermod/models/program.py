@@ -22,8 +22,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-tfd, tfb = tfp.distributions, tfp.bijectors
-normal = tfd.Normal(np.float64(0), np.float64(1))
+tfd = tfp.distributions
 """
 
 
@@ -44,13 +43,16 @@ def source(specification: Specification, *, literal: bool = False) -> str:
         ``Z_<group>`` (K, N), ``index_<group>`` (N,), ``offset``, ``trials``, ``weights`` (N,).
     """
     parts = [_effects(g) for g in specification.groups]
-    parts += [
-        _predictor(specification),
-        _likelihood(specification),
-        _fitted(specification),
-        _joint(specification, literal),
-    ]
-    return "\n\n".join(parts)
+    parts += [_predictor(specification), _likelihood(specification)]
+    parts += (
+        [_joint(specification, literal)]
+        if literal
+        else [
+            _fitted(specification),
+            _joint(specification, literal),
+        ]
+    )
+    return "\n\n".join(part for part in parts if part)
 
 
 @lru_cache(maxsize=256)
@@ -105,9 +107,9 @@ def _effects(g: GroupEffects) -> str:
     if not g.noncentered:
         return ""
     if g.cor:
-        result = f"tf.matmul(({_scale(g)})[..., tf.newaxis] * {g.cor.identifier}, {g.identifier})"
+        result = f"tf.matmul({_scale(g)}[..., tf.newaxis] * {g.cor.identifier}, {g.identifier})"
     else:
-        result = f"({_scale(g)})[..., tf.newaxis] * {g.identifier}"
+        result = f"{_scale(g)}[..., tf.newaxis] * {g.identifier}"
     return (
         f"def effects_{g.key}({', '.join(effects_arguments(g))}):\n"
         f'    """Deviations of the levels, shape [..., effects, levels]."""\n'
@@ -187,13 +189,13 @@ def _group_part(g: GroupEffects, earlier: list[str]) -> str:
     if g.cor:
         body = (
             f"tfd.TransformedDistribution(tfd.Sample(tfd.MultivariateNormalTriL("
-            f"scale_tril=({_scale(g)})[..., tf.newaxis] * {g.cor.identifier}), {g.shape[1]}), "
+            f"scale_tril={_scale(g)}[..., tf.newaxis] * {g.cor.identifier}), {g.shape[1]}), "
             f"tfb.Transpose(rightmost_transposed_ndims=2), name={g.identifier!r})"
         )
     else:
         body = (
             f"tfd.Independent(tfd.Normal(tf.zeros({shape}, tf.float64), "
-            f"({_scale(g)})[..., tf.newaxis]), reinterpreted_batch_ndims=2, name={g.identifier!r})"
+            f"{_scale(g)}[..., tf.newaxis]), reinterpreted_batch_ndims=2, name={g.identifier!r})"
         )
     return f"lambda {arguments}: {body}"
 
@@ -217,10 +219,17 @@ def _joint(s: Specification, literal: bool) -> str:
         for g in s.groups
     ]
     first = predictor_arguments(s)[: len(predictor_arguments(s)) - len(made)]
-    eta = f"linear_predictor({', '.join(['data', *first, *made])})"
-    row = f"likelihood({', '.join(['data', eta, *inner])})"
-    body = f"tfd.Independent({row}, reinterpreted_batch_ndims=1, name={s.response!r})"
-    lines.append(f"        lambda {', '.join(reversed(names))}: {body},")
+    comma = ",\n                    "
+    row = "".join(f"                {name},\n" for name in ["data", "{eta}", *inner])
+    inside = comma.join(["data", *first, *made])
+    eta = f"linear_predictor(\n                    {inside},\n                )"
+    lines.append(
+        f"        lambda {', '.join(reversed(names))}: tfd.Independent(\n"
+        f"            likelihood(\n{row.format(eta=eta)}            ),\n"
+        f"            reinterpreted_batch_ndims=1,\n"
+        f"            name={s.response!r},\n"
+        f"        ),"
+    )
     arguments = "data" if literal else "data, prior"
     return (
         f"def joint_distribution({arguments}):\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keyword
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -206,11 +206,12 @@ def specify(
     families.check_response(kind, response.name, response.values, response.trials)
     chosen = links.link(link or kind.links[0], kind.links)
     center = center and design.intercept
-    rule = defaults.Defaults.of(design, kind, chosen, center)
+    rule = defaults.Defaults.of(design, kind, chosen)
     identifiers = _Identifiers()
     drafts = list(_drafts(design, kind, rule, identifiers))
     if not drafts:
         raise ModelError("the model has no parameters: add an intercept or a predictor.")
+    _check_names(drafts, design)
     given = priors.merge(priors_, {**CLASSES, **{d.name: d.role for d in drafts}})
     made = {d.name: _with_prior(d, given) for d in drafts}
     return Specification(
@@ -257,6 +258,17 @@ def _drafts(
             )
     for name, auxiliary in family.parameters.items():
         yield Parameter(name, identifiers(name), "auxiliary", (), rule.auxiliary(auxiliary))
+
+
+def _check_names(drafts: Sequence[Parameter], design: Design) -> None:
+    """Refuse a column whose name is that of another part of the model."""
+    names = [d.name for d in drafts]
+    names += [f"{e.name}|{g.factor}" for g in design.groups for e in g.effects]
+    twice = sorted({n for n in names if names.count(n) > 1})
+    if twice:
+        raise ModelError(
+            f"{twice[0]!r} would be the name of two parameters. Rename the column in the data."
+        )
 
 
 def cor_name(groups: tuple[Group, ...], i: int) -> str:
@@ -331,11 +343,16 @@ def prior_table(specification: Specification) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Indexed by parameter; columns ``class`` (its role, which is a key of ``priors=`` unless it
-        is ``auxiliary``), ``prior`` and ``source``.
+        Indexed by parameter; columns ``class`` (a key of ``priors=``), ``prior`` and ``source``.
     """
-    rows = [
-        {"parameter": p.name, "class": p.role, "prior": p.prior.text, "source": p.prior.source}
-        for p in specification.parameters
-    ]
+    s = specification
+    rows = []
+    for p in s.parameters:
+        source = p.prior.source
+        if not source.startswith("default"):
+            source = "yours" if source == p.name else f"yours, from {source!r}"
+        if p is s.intercept and s.common:
+            source += "; at predictors' means" if s.center else "; at predictors = 0"
+        kind = p.role if p.role in CLASSES else p.name
+        rows.append({"parameter": p.name, "class": kind, "prior": p.prior.text, "source": source})
     return pd.DataFrame(rows).set_index("parameter")

@@ -10,7 +10,7 @@ import tensorflow_probability as tfp
 tfd = tfp.distributions
 
 
-class Weighted(tfd.Distribution):
+class Weighted(tfd.Distribution):  # type: ignore[name-defined]
     """Rows whose log-likelihood is multiplied by a weight, as `weights()` of brms.
 
     Draws are those of the plain distribution: a weight says how much a row counts, not how it

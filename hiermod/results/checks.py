@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
@@ -74,9 +75,9 @@ class Check:
     def __str__(self) -> str:
         """The verdict, and advice for every problem."""
         head = "The checks found nothing wrong" if self.ok else "Do not trust this fit yet"
-        lines = [f"{head}: {self.verdict}."]
+        lines = [_wrapped(f"{head}: {self.verdict}.")]
         for problem in self.problems:
-            lines += [f"  - {problem.what}", f"    {problem.advice}"]
+            lines += [_wrapped(f"- {problem.what}", 2), _wrapped(problem.advice, 4)]
         return "\n".join(lines)
 
     __repr__ = __str__
@@ -87,6 +88,12 @@ class Check:
             f"<li>{escape(p.what)}<br><em>{escape(p.advice)}</em></li>" for p in self.problems
         )
         return f"<p><strong>{head}</strong>: {escape(self.verdict)}.</p><ul>{items}</ul>"
+
+
+def _wrapped(text: str, indent: int = 0) -> str:
+    """Text in lines of at most 100 characters."""
+    further = " " * (indent if indent != 2 else 4)
+    return textwrap.fill(text, 100, initial_indent=" " * indent, subsequent_indent=further)
 
 
 def diagnostics(posterior: xr.Dataset) -> pd.DataFrame:
@@ -162,7 +169,8 @@ def check(posterior: xr.Dataset, sample_stats: xr.Dataset) -> Check:
         "divergences": float(sample_stats["diverging"].sum()),
         "e_bfmi": float(energy.min()),
     }
-    problems = tuple(_problems(table, figures, energy, chains, draws))
+    target = float(posterior.attrs.get("target_accept", 0.8))
+    problems = tuple(_problems(table, figures, energy, chains, draws, target))
     return Check(problems, figures, draws, chains)
 
 
@@ -193,7 +201,12 @@ def _worst(series: pd.Series, ascending: bool) -> str:
 
 
 def _problems(
-    table: pd.DataFrame, figures: dict[str, float], energy: Any, chains: int, draws: int
+    table: pd.DataFrame,
+    figures: dict[str, float],
+    energy: Any,
+    chains: int,
+    draws: int,
+    target: float,
 ) -> Iterator[Problem]:
     if chains < 2:
         yield Problem(
@@ -230,8 +243,7 @@ def _problems(
         yield Problem(
             f"{figures['divergences']:.0f} of {chains * draws} draws diverged.",
             "The sampler could not follow a sharply curved part of the posterior, and the draws "
-            "may miss it. Raise target_accept (to 0.95, then 0.99); if some remain, use a tighter "
-            "prior for the standard deviations of groups with few levels.",
+            f"may miss it. {_next_step(target)}",
         )
     if figures["e_bfmi"] < E_BFMI_LIMIT:
         chain = int(np.argmin(energy))
@@ -240,6 +252,18 @@ def _problems(
             "Momentum draws do not carry the chain through all energies: heavy tails or a funnel. "
             "Use priors with lighter tails, or the other form of the group effects (noncentered=).",
         )
+
+
+def _next_step(target: float) -> str:
+    """What to try against divergences, given the target_accept they came with."""
+    higher = next((t for t in (0.95, 0.99) if t > target), None)
+    if higher:
+        return f"Raise target_accept from {target:g} to {higher:g}."
+    return (
+        "target_accept is high already: use the other form of the group effects (noncentered=), "
+        "tighter priors for the standard deviations of groups with few levels, or leave out a "
+        "group that has one row per level when sigma is to be estimated too."
+    )
 
 
 def _round_up(draws: float) -> int:

@@ -52,7 +52,7 @@ def _variables(
         yield s.intercept.name, ((), at_means - _from_means(s, values), {})
     for p in (*s.common, *s.auxiliary):
         dims = (f"{p.name}_dim",) if p.labels else ()
-        yield p.name, (dims, values[p.identifier], dict.fromkeys(dims, list(p.labels)))
+        yield p.name, (dims, values[p.identifier], {d: list(p.labels) for d in dims})
     for g in s.groups:
         yield from _group_parameters(g, values)
     for g in s.groups:
@@ -74,15 +74,15 @@ def _group_parameters(
     """Standard deviations and correlation of a group term."""
     for p, effect in zip(g.sigmas, g.group.effects, strict=True):
         dims = (f"{effect.name}__expr_dim",) if p.labels else ()
-        yield p.name, (dims, values[p.identifier], dict.fromkeys(dims, list(p.labels)))
+        yield p.name, (dims, values[p.identifier], {d: list(p.labels) for d in dims})
     if g.cor:
         factor = values[g.cor.identifier]
         stem = g.cor.name.removesuffix("_cor")
-        dims = (f"{stem}__effect_dim", f"{stem}__effect_dim_bis")
+        pair = (f"{stem}__effect_dim", f"{stem}__effect_dim_bis")
         labels = effect_labels(g)
         yield (
             g.cor.name,
-            (dims, factor @ np.swapaxes(factor, -1, -2), dict.fromkeys(dims, labels)),
+            (pair, factor @ np.swapaxes(factor, -1, -2), dict.fromkeys(pair, labels)),
         )
 
 
@@ -178,7 +178,7 @@ def convert(joint: Joint, draws: Draws) -> dict[str, xr.Dataset]:
     """The groups ``posterior``, ``sample_stats``, ``observed_data`` and ``constant_data``."""
     s = joint.specification
     attrs = attributes(s, draws)
-    stats = {name: ((), v, {}) for name, v in draws.statistics.items()}
+    stats: dict[str, Variable] = {name: ((), v, {}) for name, v in draws.statistics.items()}
     return {
         "posterior": posterior(joint, joint.values(draws.position), attrs),
         "sample_stats": _dataset(stats, attrs),
@@ -198,8 +198,9 @@ def observed_data(s: Specification) -> xr.Dataset:
 
 
 def constant_data(s: Specification) -> xr.Dataset:
-    """What the response is conditioned on: predictors, levels of groups, trials, weights, offset."""
-    design, data = s.design, {}
+    """What the response is conditioned on: predictors, levels, trials, weights, offset."""
+    design = s.design
+    data: dict[str, Any] = {}
     coords: dict[str, Any] = {"__obs__": row_labels(s)}
     if design.terms:
         labels = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
+import numpy as np
 import pandas as pd
 import xarray as xr
 
@@ -62,15 +63,20 @@ def _html(head: list[tuple[str, str]]) -> str:
 
 
 def _format(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with as many digits as are worth reading."""
+    """The table with as many decimals as the standard deviation of a row makes worth reading."""
+    with np.errstate(divide="ignore"):
+        size = np.floor(np.log10(table["sd"].to_numpy()))
+    decimals = np.clip(2 - np.where(np.isfinite(size), size, 0), 0, 6).astype(int)
     out = table.astype(object)
     for column in table:
+        values = table[column]
         if str(column).startswith("ess"):
-            out[column] = [f"{v:,.0f}" for v in table[column]]
+            out[column] = [f"{v:,.0f}" for v in values]
         elif column == "r_hat":
-            out[column] = [f"{v:.3f}" for v in table[column]]
+            out[column] = [f"{v:.3f}" for v in values]
         else:
-            out[column] = [f"{v:.3g}" if abs(v) < 100 else f"{v:.1f}" for v in table[column]]
+            extra = 1 if column == "mcse_mean" else 0
+            out[column] = [f"{v:.{d + extra}f}" for v, d in zip(values, decimals, strict=True)]
     return out
 
 

@@ -127,7 +127,7 @@ def pooling(
         factor=factor,
         effects=tuple("Intercept" if e == "1" else e for e in effect_labels(g)),
         levels=g.group.levels,
-        size=np.bincount(g.group.index, weight, minlength=len(g.group.levels)),
+        size=_by_level(g.group.index, weight, len(g.group.levels)),
         size_label="rows" if trials is None else "trials",
         no_pooling=alone,
         mean=totals.mean(axis=0),
@@ -300,9 +300,8 @@ def level_values(design: Design, data: pd.DataFrame, factor: str, column: str) -
         If the column varies within a level, or is missing there; says in which.
     """
     if column not in data.columns:
-        raise ModelError(
-            f"the data have no column {column!r}. {did_you_mean(column, data.columns)}"
-        )
+        hint = did_you_mean(column, map(str, data.columns), "Columns")
+        raise ModelError(f"the data have no column {column!r}. {hint}")
     g = next((g for g in design.groups if g.factor == factor), None)
     if g is None:
         raise ModelError(f"the model has no grouping factor {factor!r}.")
@@ -310,7 +309,7 @@ def level_values(design: Design, data: pd.DataFrame, factor: str, column: str) -
     by_level = pd.DataFrame({"level": g.index, "value": values.to_numpy()}).groupby("level")[
         "value"
     ]
-    varies = by_level.nunique(dropna=False) > 1
+    varies = by_level.agg(lambda v: len(pd.unique(v)) > 1)
     if varies.any():
         raise DataError(
             f"column {column!r} varies within {varies.sum()} levels of {factor!r}, for example "

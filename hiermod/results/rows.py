@@ -31,7 +31,7 @@ def effects(g: GroupEffects, posterior: xr.Dataset) -> FloatArray:
 
 def predictor_inputs(joint: Joint, posterior: xr.Dataset) -> list[FloatArray]:
     """Arguments of the program's linear predictor, each (chain * draw, ...), from a posterior."""
-    s, out, shift = joint.specification, [], 0.0
+    s, out, shift = joint.specification, [], np.zeros(1)
     for p, term in zip(s.common, s.design.terms, strict=True):
         beta = posterior[p.name].to_numpy()
         shift = shift + (beta if p.labels else beta[..., None]) @ s.means[term.columns]

@@ -150,7 +150,7 @@ def test_unknown_column():
         "unknown column 'flor'.\n"
         "  log_radon ~ 1 + floor + (1 + flor | county)\n"
         "                               ^^^^\n"
-        "  Did you mean 'floor'? Allowed: county, floor, log_radon, uranium."
+        "  Did you mean 'floor'? Columns: county, floor, log_radon, uranium."
     )
 
 

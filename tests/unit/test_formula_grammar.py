@@ -233,7 +233,7 @@ REFUSED = [
     ("truncated(y, 0) ~ x", "truncated", "truncated() is not supported yet", ""),
     ("y | cens(c) ~ x", "cens", "cens() is not supported yet", ""),
     ("y | trunc(lb=0) ~ x", "trunc", "trunc() is not supported yet", ""),
-    ("y | se(s) ~ x", "se", "se() is not supported yet", "weights(w)"),
+    ("y | se(s) ~ x", "se", "se() is not supported yet", "not a substitute"),
     ("cbind(a, b) ~ x", "cbind", "cbind() is R's", "prop(successes, trials)"),
     ("offset(y) ~ x", "offset", "cannot be inside", ""),
     ("log(2) ~ x", "log(2)", "the response uses no column", "log(y)"),

@@ -79,7 +79,7 @@ def test_a_prior_of_a_positive_parameter_is_cut_at_zero(name):
         built(half).log_prob(x), whole[name](0, 2).logpdf(x) + np.log(2), rtol=1e-10
     )
     assert support(half) == "positive"
-    assert half.text == f"{name}({text})"  # the table shows what the user wrote
+    assert half.text == f"{name}({text}), cut at 0"
 
 
 @pytest.mark.parametrize(("loc", "scale"), [(1.0, 2.0), (-3.0, 1.0), (30.0, 2.0)])
@@ -134,7 +134,7 @@ def test_lkj_of_two_effects_integrates_to_one():
 )
 def test_spaces_and_spellings_of_numbers_do_not_matter(text):
     assert parse(text, "x").arguments == (0.0, 1.0)
-    assert parse(text, "x").text == text.strip()
+    assert parse(text, "x").text.replace("-0", "0") == "normal(0, 1)"
 
 
 @pytest.mark.parametrize(
@@ -216,11 +216,11 @@ def test_a_name_wins_over_its_class_in_either_order():
         table = hm.model(data(), "y ~ x + (1 + x | g)", priors=dict(order)).priors
         assert table.loc["x|g_sigma", ["prior", "source"]].tolist() == [
             "exponential(7)",
-            "x|g_sigma",
+            "yours",
         ]
         assert table.loc["1|g_sigma", ["prior", "source"]].tolist() == [
             "exponential(2)",
-            "group_sigma",
+            "yours, from 'group_sigma'",
         ]
 
 
@@ -337,9 +337,9 @@ def test_defaults_of_a_gaussian_model():
         "1|g_sigma": "group_sigma",
         "x|g_sigma": "group_sigma",
         "g_cor": "group_cor",
-        "sigma": "auxiliary",
+        "sigma": "sigma",
     }
-    assert table.loc["Intercept", "source"] == "default, at the means of the predictors"
+    assert table.loc["Intercept", "source"] == "default; at predictors' means"
     assert table.loc["Intercept", "prior"] == f"normal({mean_y:.4g}, {2.5 * sd_y:.4g})"
 
 
@@ -356,7 +356,7 @@ def test_defaults_of_a_logistic_model():
         "x|g_sigma": pytest.approx((sd_x,), rel=1e-12),
         "g_cor": (2.0,),
     }
-    assert model.priors.loc["Intercept", "source"] == "default, at predictors = 0"
+    assert model.priors.loc["Intercept", "source"] == "default; at predictors = 0"
 
 
 def test_defaults_of_a_probit_model_have_the_shorter_unit():

@@ -57,7 +57,10 @@ def drawn(model, seed=5):
 
 
 MODELS = {
-    "gaussian": ("weighted(y, w) ~ x + f + offset(t) + (1 + x | g) + (1 | h)", {}),
+    "gaussian": (
+        "weighted(y, w) ~ x + f + offset(t) + (1 + x | g) + (1 | h)",
+        {"noncentered": True},
+    ),
     "centred effects": ("y ~ x + (f || g)", {"noncentered": False}),
     "binomial": ("prop(k, n) ~ x + (1 | g)", {"family": "binomial"}),
     "no intercept": ("k ~ 0 + index(f) + (0 + x | g)", {"family": "poisson"}),
