@@ -61,6 +61,16 @@ def effect_label(pooling: Pooling, effect: int) -> str:
     return f"{before}{what} of {response}{scale}"
 
 
+POPULATION: dict[str, Any] = {
+    "ls": "",
+    "marker": "P",
+    "color": style.BLACK,
+    "mec": "white",
+    "ms": 9,
+}
+COMPLETE: dict[str, Any] = {"ls": "", "marker": "X", "color": style.GREY, "mec": "white", "ms": 9}
+
+
 def plane(
     ax: Axes,
     pooling: Pooling,
@@ -85,10 +95,10 @@ def plane(
     """
     values, code = split_codes(split, len(pooling.levels), len(style.COLORS))
     covariance = spread(pooling)
-    alone, mean, complete = pooling.no_pooling, pooling.mean, pooling.complete
+    alone, mean, population = pooling.no_pooling, pooling.mean, pooling.population
     finite = np.asarray(np.isfinite(alone).all(axis=1))
     for p in ELLIPSES:
-        ax.add_patch(_ellipse(complete, covariance, p))
+        ax.add_patch(_ellipse(population, covariance, p))
     for start, end in zip(alone[finite], mean[finite], strict=True):
         ax.annotate(
             "",
@@ -101,7 +111,8 @@ def plane(
     x, y = alone[finite].T
     ax.scatter(x, y, s=28, fc="white", ec=edges, lw=1.1, zorder=3)
     ax.scatter(mean[:, 0], mean[:, 1], s=20, c=colors, zorder=4)
-    ax.plot(*complete, "P", color=style.BLACK, ms=9, mec="white", zorder=5)
+    ax.plot(*pooling.complete, **COMPLETE, zorder=5)
+    ax.plot(*population, **POPULATION, zorder=5)
     outside = _limits(ax, pooling, covariance, finite)
     _labels(ax, pooling, finite, outside)
     return _legend(pooling, values if split is not None else [], split_name)
@@ -134,15 +145,15 @@ def _limits(
     """Limits with room for the population; tells which own estimates are far outside."""
     reach = ROOM * np.sqrt(-2 * np.log1p(-max(ELLIPSES)) * np.diag(covariance))
     outside = np.zeros(len(finite), bool)
-    distance = np.abs(pooling.no_pooling - pooling.complete) > reach
+    distance = np.abs(pooling.no_pooling - pooling.population) > reach
     outside[finite] = distance[finite].any(axis=1)
     room = reach / ROOM  # the largest ellipse
     seen = np.vstack(
         [
             pooling.mean,
             pooling.no_pooling[finite & ~outside],
-            pooling.complete + room,
-            pooling.complete - room,
+            pooling.population + room,
+            pooling.population - room,
         ]
     )
     low, high = seen.min(axis=0), seen.max(axis=0)
@@ -198,16 +209,8 @@ def _legend(pooling: Pooling, values: list[str], split_name: str | None) -> list
             label="no pooling: the level's own data",
         ),
         Line2D([], [], ls="", marker="o", color=filled, label="partial pooling: posterior mean"),
-        Line2D(
-            [],
-            [],
-            ls="",
-            marker="P",
-            color=style.BLACK,
-            mec="white",
-            ms=9,
-            label="complete pooling: population value",
-        ),
+        Line2D([], [], label="population value", **POPULATION),
+        Line2D([], [], label="complete pooling: all data as one level", **COMPLETE),
         Ellipse((0, 0), 1, 1, fc=style.SKY, ec=style.BLUE, alpha=0.4),
     ]
     share = " and ".join(style.percent(p) for p in ELLIPSES)

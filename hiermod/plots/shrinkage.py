@@ -27,9 +27,12 @@ HEADINGS = 12
 """Most different values of a split that get a heading each."""
 
 CLOSE = 0.2
-"""Levels nearer to complete pooling than this many standard deviations of the levels have no
+"""Levels nearer to the population value than this many standard deviations of levels have no
 fraction: it would be a quotient of two small numbers."""
 
+
+POPULATION: dict[str, Any] = {"color": style.BLACK, "lw": 1.1, "ls": "--", "zorder": 1}
+COMPLETE: dict[str, Any] = {"color": style.GREY, "lw": 1.1, "ls": ":", "zorder": 1}
 
 FRACTIONS = (-0.1, 1.1)
 """Shrinkage beyond these is drawn as a triangle at the edge."""
@@ -45,8 +48,8 @@ def shrinkage(
     """No pooling, partial pooling and complete pooling of every level.
 
     For one effect, as figure 13.1 of McElreath (2020), "Statistical Rethinking": each level's own
-    estimate, its posterior mean and interval, and the population value. Where levels differ in
-    their amount of data, a second panel shows against it how much of the distance to the
+    estimate, its posterior mean and interval, the population value that pooling pulls to, and the
+    estimate from all data as one level. Where levels differ in their amount of data, a second panel shows against it how much of the distance to the
     population value pooling has removed. For an intercept and a slope, as figure 14.5 there: both
     estimates in the plane. For more effects, a row for each.
 
@@ -151,7 +154,8 @@ def levels(
     longest = 44 if len(pooling.effects) == 1 else 27  # panels of several effects are lower
     style.tidy(ax).set_ylabel(fill(effect_label(pooling, effect), longest))
     ax.vlines(x, low, high, color=style.SKY, alpha=0.55, lw=1.5 if small else 3.5)
-    ax.axhline(pooling.complete[effect], color=style.BLACK, lw=1.1, ls="--", zorder=1)
+    ax.axhline(pooling.population[effect], **POPULATION)
+    ax.axhline(pooling.complete[effect], **COMPLETE)
     finite = np.isfinite(alone)
     ax.vlines(x[finite], alone[finite], mean[finite], color=style.GREY, lw=0.8)
     own: dict[str, Any] = {"ls": "", "mfc": "white", "mec": style.VERMILLION, "mew": 1.2}
@@ -221,14 +225,13 @@ def _legend(pooling: Pooling) -> list[Line2D]:
     interval = f"partial pooling: posterior mean, {style.percent(pooling.probability)} interval"
     handles.append(Line2D([], [], color=style.SKY, marker="o", mfc=style.BLUE, mec=style.BLUE))
     handles[-1].set(label=interval, lw=3)
-    handles.append(
-        Line2D([], [], color=style.BLACK, ls="--", label="complete pooling: population value")
-    )
+    handles.append(Line2D([], [], label="population value", **POPULATION))
+    handles.append(Line2D([], [], label="complete pooling: all data as one level", **COMPLETE))
     return handles
 
 
 def removed(pooling: Pooling, effects: Sequence[int]) -> FloatArray:
-    """Fraction of the distance to complete pooling that partial pooling removes from each level.
+    """Fraction of the distance to the population value that pooling removes from each level.
 
     Zero where the level keeps its own estimate, one where it takes the population value. For more
     than one effect, the part along the line between these two, with distances measured by the
@@ -248,8 +251,8 @@ def removed(pooling: Pooling, effects: Sequence[int]) -> FloatArray:
     """
     picked = list(effects)
     metric = np.linalg.inv(spread(pooling)[np.ix_(picked, picked)])
-    alone = pooling.no_pooling[:, picked] - pooling.complete[picked]
-    partial = pooling.mean[:, picked] - pooling.complete[picked]
+    alone = pooling.no_pooling[:, picked] - pooling.population[picked]
+    partial = pooling.mean[:, picked] - pooling.population[picked]
     known = np.asarray(np.isfinite(alone).all(axis=1))
     alone = np.where(known[:, None], alone, 0.0)
     squared = np.einsum("jk,kl,jl->j", alone, metric, alone)
@@ -301,7 +304,7 @@ def _size_axes(ax: Axes, pooling: Pooling, distinct: FloatArray, wide: bool, few
     ax.yaxis.set_major_formatter(PercentFormatter(1.0))
     ax.set_yticks([0, 0.25, 0.5, 0.75, 1.0])
     low = len(pooling.effects) > 2
-    what = "part of the distance from no to complete pooling that is removed"
+    what = "part of the distance to the population value that is removed"
     ax.set_ylabel("shrinkage" if low else fill(f"shrinkage: {what}", 42))
     ax.set_xlabel(f"{pooling.size_label} in each {pooling.factor}")
     ax.grid(axis="y", color="0.92", lw=0.6)

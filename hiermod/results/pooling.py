@@ -20,6 +20,7 @@ from hiermod.results.conversion import effect_labels
 from hiermod.results.rows import by_row, effects
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,9 @@ class Pooling:
     covariance : array, shape (J, K, K)
         Of the posterior.
     complete : array, shape (K,)
-        Posterior mean of the population value.
+        Maximum likelihood from the rows of all levels together, as if there were no groups.
+    population : array, shape (K,)
+        Posterior mean of the population value, which partial pooling pulls the levels to.
     probability : float
         Of the interval.
     response : str
@@ -67,6 +70,7 @@ class Pooling:
     high: FloatArray
     covariance: FloatArray
     complete: FloatArray
+    population: FloatArray
     probability: float
     response: str
     scale: str
@@ -112,11 +116,15 @@ def pooling(
     population = _population(s, g, posterior)
     totals = population[..., None] + effects(g, posterior)  # (chain, draw, K, J)
     totals = totals.reshape(-1, *totals.shape[2:]).swapaxes(1, 2)  # (S, J, K)
-    alone = no_pooling(joint, g, posterior, totals.mean(axis=0))
-    complete = population.reshape(-1, population.shape[-1])
+    population = population.reshape(-1, population.shape[-1])
+    rows = _Rows.of(joint, g, posterior, totals.mean(axis=0))
+    alone = rows.maximum_likelihood(g.group.index, totals.mean(axis=0))
+    together = rows.maximum_likelihood(
+        np.zeros_like(g.group.index), population.mean(axis=0, keepdims=True)
+    )
     if response:
-        totals, alone, complete = (
-            evaluate(s.link.mean, eta=v).numpy() for v in (totals, alone, complete)
+        totals, alone, together, population = (
+            evaluate(s.link.mean, eta=v).numpy() for v in (totals, alone, together, population)
         )
     tail = (1 - probability) / 2
     low, high = np.quantile(totals, [tail, 1 - tail], axis=0)
@@ -134,7 +142,8 @@ def pooling(
         low=low,
         high=high,
         covariance=np.einsum("sjk,sjl->jkl", centred, centred) / (len(centred) - 1),
-        complete=complete.mean(axis=0),
+        complete=together[0],
+        population=population.mean(axis=0),
         probability=probability,
         response=s.design.response.name,
         scale="response" if response else s.link.name,
@@ -189,55 +198,87 @@ def _population(s: Specification, g: GroupEffects, posterior: xr.Dataset) -> Flo
     return np.stack([level if c == -1 else zero if c == -2 else beta[..., c] for c in own], axis=-1)
 
 
-def no_pooling(
-    joint: Joint, g: GroupEffects, posterior: xr.Dataset, start: FloatArray
-) -> FloatArray:
-    """Maximum likelihood of the coefficients of every level, from its own rows alone.
+@dataclass(frozen=True)
+class _Rows:
+    """The rows of a group term, everything but its coefficients fixed at posterior means.
 
-    Everything else in the model (other predictors, other groups, sigma) is kept at its posterior
-    mean. Newton's method, all levels at once.
-
-    Parameters
+    Attributes
     ----------
     joint : Joint
-    g : GroupEffects
-    posterior : Dataset
-    start : array, shape (J, K)
-        Posterior means of the totals.
-
-    Returns
-    -------
-    array, shape (J, K)
+    z : array, shape (N, K)
+    offset : array, shape (N,)
+        What the rest of the model adds to the linear predictor.
+    parameters : list of tensor
+        Of the family.
     """
-    average = posterior.mean(("chain", "draw")).expand_dims(chain=1, draw=1)
-    index, z = g.group.index, g.group.Z
-    eta = by_row(joint, average, lambda data, eta, p: eta)[0, 0]
-    offset = eta - np.einsum("nk,nk->n", z, start[index])
-    parameters = [tf.constant(average[p.name].to_numpy()[0]) for p in joint.specification.auxiliary]
-    levels, k = start.shape
-    gram = _by_level(index, z[:, :, None] * z[:, None, :], levels)
-    known = np.linalg.matrix_rank(gram, hermitian=True) == k
-    b = np.where(known[:, None], start, 0.0)
-    for _ in range(100):
-        slope, curve = _derivatives(
-            joint, tf.constant(offset + np.einsum("nk,nk->n", z, b[index])), parameters
-        )
-        gradient = _by_level(index, slope[:, None] * z, levels)
-        hessian = _by_level(index, -curve[:, None, None] * z[:, :, None] * z[:, None, :], levels)
-        hessian[~known] = np.eye(k)
-        hessian += 1e-9 * np.trace(gram, axis1=1, axis2=2)[:, None, None] * np.eye(k)
-        step = np.where(known[:, None], np.linalg.solve(hessian, gradient[..., None])[..., 0], 0.0)
-        b = b + np.clip(step, -2.0 * (1 + abs(b)), 2.0 * (1 + abs(b)))
-        if np.abs(step).max() < 1e-9 * (1 + np.abs(b).max()):
-            break
-    return _at_ends(joint, b, known, offset, index, z)
+
+    joint: Joint
+    z: FloatArray
+    offset: FloatArray
+    parameters: list[tf.Tensor]
+
+    @classmethod
+    def of(cls, joint: Joint, g: GroupEffects, posterior: xr.Dataset, totals: FloatArray) -> _Rows:
+        """Take the coefficients of the levels, shape (J, K), off the linear predictor."""
+        average = posterior.mean(("chain", "draw")).expand_dims(chain=1, draw=1)
+        eta = by_row(joint, average, lambda data, eta, p: eta)[0, 0]
+        z = g.group.Z
+        offset = eta - np.einsum("nk,nk->n", z, totals[g.group.index])
+        sizes = [tf.constant(average[p.name].to_numpy()[0]) for p in joint.specification.auxiliary]
+        return cls(joint, z, offset, sizes)
+
+    def predictor(self, b: FloatArray, index: IntArray) -> FloatArray:
+        """Linear predictor for coefficients (J, K)."""
+        return np.asarray(self.offset + np.einsum("nk,nk->n", self.z, b[index]))
+
+    def maximum_likelihood(self, index: IntArray, start: FloatArray) -> FloatArray:
+        """Coefficients of every level from its own rows alone, by Newton's method.
+
+        Parameters
+        ----------
+        index : array, shape (N,)
+            Level of every row.
+        start : array, shape (J, K)
+
+        Returns
+        -------
+        array, shape (J, K)
+            Infinite or NaN as in `Pooling.no_pooling`.
+        """
+        z, (levels, k) = self.z, start.shape
+        squares = z[:, :, None] * z[:, None, :]
+        gram = _by_level(index, squares, levels)
+        known = np.linalg.matrix_rank(gram, hermitian=True) == k
+        ridge = 1e-9 * np.trace(gram, axis1=1, axis2=2)[:, None, None] * np.eye(k)
+        b = np.where(known[:, None], start, 0.0)
+        for _ in range(100):
+            slope, curve = self._derivatives(tf.constant(self.predictor(b, index)))
+            gradient = _by_level(index, slope[:, None] * z, levels)
+            hessian = _by_level(index, -curve[:, None, None] * squares, levels) + ridge
+            hessian[~known] = np.eye(k)
+            step = np.linalg.solve(hessian, gradient[..., None])[..., 0]
+            step = np.where(known[:, None], step, 0.0)
+            b = b + np.clip(step, -2.0 * (1 + abs(b)), 2.0 * (1 + abs(b)))
+            if np.abs(step).max() < 1e-9 * (1 + np.abs(b).max()):
+                break
+        return _at_ends(self, b, known, index)
+
+    def _derivatives(self, eta: tf.Tensor) -> tuple[FloatArray, FloatArray]:
+        """First and second derivative of every row's log-likelihood in its linear predictor."""
+        data = self.joint.data
+        with tf.GradientTape() as outer:
+            outer.watch(eta)
+            with tf.GradientTape() as inner:
+                inner.watch(eta)
+                likelihood = self.joint.functions.likelihood(data, eta, *self.parameters)
+                value = likelihood.log_prob(data["y"])
+            slope = inner.gradient(value, eta)
+        return slope.numpy(), outer.gradient(slope, eta).numpy()
 
 
-def _at_ends(
-    joint: Joint, b: FloatArray, known: NDArray[np.bool_], offset: FloatArray, index: Any, z: Any
-) -> FloatArray:
+def _at_ends(rows: _Rows, b: FloatArray, known: NDArray[np.bool_], index: IntArray) -> FloatArray:
     """Infinite estimates where the rows of a level are all at an end of the support."""
-    s = joint.specification
+    s = rows.joint.specification
     y, trials = s.design.response.values, s.design.response.trials
     top = trials if trials is not None else np.full(len(y), s.family.upper)
     levels = len(b)
@@ -251,7 +292,7 @@ def _at_ends(
     huge = s.link.name != "identity"
     largest = np.zeros(levels)
     finite = np.where(np.isfinite(b), b, 0.0)
-    np.maximum.at(largest, index, np.abs(offset + np.einsum("nk,nk->n", z, finite[index])))
+    np.maximum.at(largest, index, np.abs(rows.predictor(finite, index)))
     apart = (largest > 12)[:, None] & huge & ~end
     return np.where(known[:, None] & ~apart, b, np.nan)
 
@@ -261,21 +302,6 @@ def _by_level(index: Any, values: FloatArray, levels: int) -> FloatArray:
     out = np.zeros((levels, *values.shape[1:]))
     np.add.at(out, index, values)
     return out
-
-
-def _derivatives(
-    joint: Joint, eta: tf.Tensor, parameters: list[tf.Tensor]
-) -> tuple[FloatArray, FloatArray]:
-    """First and second derivative of every row's log-likelihood in its linear predictor."""
-    with tf.GradientTape() as outer:
-        outer.watch(eta)
-        with tf.GradientTape() as inner:
-            inner.watch(eta)
-            value = joint.functions.likelihood(joint.data, eta, *parameters).log_prob(
-                joint.data["y"]
-            )
-        slope = inner.gradient(value, eta)
-    return slope.numpy(), outer.gradient(slope, eta).numpy()
 
 
 def level_values(design: Design, data: pd.DataFrame, factor: str, column: str) -> NDArray[Any]:

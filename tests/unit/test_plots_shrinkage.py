@@ -19,10 +19,10 @@ def pooling(effects=1, count=12, seed=1, **changes):
     """Levels whose own estimates are pulled to the population value by known fractions."""
     rng = np.random.default_rng(seed)
     size = np.repeat([5.0, 20.0, 80.0], count // 3)
-    complete = np.linspace(1.0, 2.0, effects)
-    alone = complete + rng.normal(0, 1, (count, effects))
+    population = np.linspace(1.0, 2.0, effects)
+    alone = population + rng.normal(0, 1, (count, effects))
     keep = (size / (size + 10))[:, None]
-    mean = complete + keep * (alone - complete)
+    mean = population + keep * (alone - population)
     sd = 0.3 * np.ones((count, effects))
     made = Pooling(
         factor="tank",
@@ -35,7 +35,8 @@ def pooling(effects=1, count=12, seed=1, **changes):
         low=mean - sd,
         high=mean + sd,
         covariance=np.broadcast_to(0.09 * np.eye(effects), (count, effects, effects)),
-        complete=complete,
+        complete=population - 0.3,
+        population=population,
         probability=0.9,
         response="y",
         scale="logit",
@@ -67,7 +68,9 @@ class TestOneEffect:
         bars = np.array([s[:, 1] for s in left.collections[0].get_segments()])
         np.testing.assert_array_equal(bars, np.c_[p.low, p.high])
         dashed = [line for line in left.lines if line.get_linestyle() == "--"]
-        assert set(dashed[0].get_ydata()) == {p.complete[0]}
+        assert set(dashed[0].get_ydata()) == {p.population[0]}
+        dotted = [line for line in left.lines if line.get_linestyle() == ":"]
+        assert set(dotted[0].get_ydata()) == {p.complete[0]}
 
     def test_labels(self):
         figure = plots.shrinkage(pooling())
@@ -79,7 +82,8 @@ class TestOneEffect:
         assert legend_of(figure) == [
             "no pooling: the level's own data",
             "partial pooling: posterior mean, 90 % interval",
-            "complete pooling: population value",
+            "population value",
+            "complete pooling: all data as one level",
         ]
 
     @pytest.mark.parametrize(
@@ -140,7 +144,7 @@ class TestOneEffect:
     @pytest.mark.parametrize("effects", [1, 2, 3])
     def test_no_text_is_cut_off(self, effects):
         p = pooling(effects)
-        p.no_pooling[:3], p.no_pooling[3] = np.nan, p.complete
+        p.no_pooling[:3], p.no_pooling[3] = np.nan, p.population
         figure = plots.shrinkage(p)
         figure.canvas.draw()
         for ax in figure.axes:
@@ -182,7 +186,7 @@ class TestRemoved:
 
     def test_own_estimates_at_the_population_value_have_none(self):
         p = pooling()
-        p.no_pooling[3] = p.complete
+        p.no_pooling[3] = p.population
         assert np.isnan(removed(p, [0])[3])
         figure = plots.shrinkage(p)
         assert "close to the population value" in figure.axes[1].get_title(loc="left")
@@ -207,7 +211,9 @@ class TestTwoEffects:
         np.testing.assert_array_equal(own, p.no_pooling)
         np.testing.assert_array_equal(partial, p.mean)
         cross = next(line for line in plane.lines if line.get_marker() == "P")
-        np.testing.assert_array_equal(cross.get_xydata()[0], p.complete)
+        np.testing.assert_array_equal(cross.get_xydata()[0], p.population)
+        together = next(line for line in plane.lines if line.get_marker() == "X")
+        np.testing.assert_array_equal(together.get_xydata()[0], p.complete)
         assert plane.get_xlabel().replace("\xa0", " ") == "Intercept: mean of y (logit scale)"
         assert plane.get_ylabel().replace("\xa0", " ") == "effect of x on y (logit scale)"
 
@@ -221,7 +227,7 @@ class TestTwoEffects:
         p = pooling(2)
         plane = plots.shrinkage(p).axes[0]
         rng = np.random.default_rng(2)
-        x = rng.multivariate_normal(p.complete, spread(p), 20_000)
+        x = rng.multivariate_normal(p.population, spread(p), 20_000)
         ellipses = [patch for patch in plane.patches if isinstance(patch, Ellipse)]
         share = []
         for e in ellipses:

@@ -436,7 +436,10 @@ def test_no_pooling_of_proportions_is_their_logit():
     np.testing.assert_allclose(found.mean[:, 0], total.mean(0), rtol=1e-12)
     np.testing.assert_allclose(found.low[:, 0], np.quantile(total, 0.05, axis=0), rtol=1e-12)
     np.testing.assert_allclose(found.covariance[:, 0, 0], total.var(0, ddof=1), rtol=1e-10)
-    np.testing.assert_allclose(found.complete, fit.posterior["Intercept"].mean(), rtol=1e-12)
+    np.testing.assert_allclose(found.population, fit.posterior["Intercept"].mean(), rtol=1e-12)
+
+    pooled = sums.sum()
+    np.testing.assert_allclose(found.complete, special.logit(pooled["k"] / pooled["n"]), rtol=1e-8)
 
     on_response = results.pooling(fit.model._joint, fit.posterior, "g", response=True)
     np.testing.assert_allclose(on_response.no_pooling[:, 0], sums["k"] / sums["n"], rtol=1e-8)
