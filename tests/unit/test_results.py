@@ -439,7 +439,9 @@ def test_no_pooling_of_proportions_is_their_logit():
     np.testing.assert_allclose(found.population, fit.posterior["Intercept"].mean(), rtol=1e-12)
 
     pooled = sums.sum()
-    np.testing.assert_allclose(found.complete, special.logit(pooled["k"] / pooled["n"]), rtol=1e-8)
+    np.testing.assert_allclose(
+        found.complete, special.logit(pooled["k"] / pooled["n"]), rtol=1e-8, atol=1e-12
+    )
 
     on_response = results.pooling(fit.model._joint, fit.posterior, "g", response=True)
     np.testing.assert_allclose(on_response.no_pooling[:, 0], sums["k"] / sums["n"], rtol=1e-8)
