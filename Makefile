@@ -38,8 +38,11 @@ $(VENV)/.installed-dev: pyproject.toml
 $(VENV)/.installed-docs: pyproject.toml $(VENV)/.installed-dev
 	$(call install,$(VENV),$(PYTHON),docs)
 
-$(VENV_BENCH)/.installed-bench: pyproject.toml
-	$(call install,$(VENV_BENCH),$(PYTHON),bench)
+$(VENV_BENCH)/.installed: benchmarks/requirements.txt
+	@echo "Installing the peers in $(VENV_BENCH)"
+	@$(PYTHON) -m venv $(VENV_BENCH)
+	@$(VENV_BENCH)/bin/python -m pip install -q -r $<
+	@touch $@
 
 $(VENV_ARVIZ1)/.installed-dev: pyproject.toml
 	$(call install,$(VENV_ARVIZ1),$(shell $(FIND_ARVIZ1_PYTHON)),dev)
@@ -78,11 +81,11 @@ format: $(VENV)/.installed-dev ## format and fix what can be fixed
 
 .PHONY: docs
 docs: $(VENV)/.installed-docs ## the documentation, in site/
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 .PHONY: bench
-bench: $(VENV_BENCH)/.installed-bench ## speed against other packages
-	@$(VENV_BENCH)/bin/python benchmarks/run.py
+bench: $(VENV)/.installed-dev $(VENV_BENCH)/.installed ## speed against other packages
+	@$(BIN)/python benchmarks/run.py --peers $(VENV_BENCH)/bin/python
 
 .PHONY: calibration
 calibration: $(VENV)/.installed-dev ## simulation-based calibration

@@ -165,20 +165,22 @@ def transition(
     """
 
     def leapfrog(
-        i: tf.Tensor, q: tf.Tensor, p: tf.Tensor, value: tf.Tensor, gradient: tf.Tensor
+        i: tf.Tensor, q: tf.Tensor, p: tf.Tensor, gradient: tf.Tensor
     ) -> tuple[tf.Tensor, ...]:
         p = p + 0.5 * step_size * scale * gradient
         q = q + step_size * scale * p
-        value, gradient = value_and_gradient(log_density, q, data)
+        _, gradient = value_and_gradient(log_density, q, data)
         p = p + 0.5 * step_size * scale * gradient
-        return i + 1, q, p, value, gradient
+        return i + 1, q, p, gradient
 
-    _, q, p, value, gradient = tf.while_loop(
+    _, q, p, gradient = tf.while_loop(
         lambda i, *_: i < n_steps,
         leapfrog,
-        (tf.constant(0), state.position, momentum, state.log_density, state.gradient),
+        (tf.constant(0), state.position, momentum, state.gradient),
         parallel_iterations=1,
     )
+    # The value is needed at the end only, and costs more than the gradient for many likelihoods.
+    value = log_density(q, data)
     energy_before = 0.5 * tf.reduce_sum(momentum**2, -1) - state.log_density
     energy_after = 0.5 * tf.reduce_sum(p**2, -1) - value
     log_ratio = energy_before - energy_after

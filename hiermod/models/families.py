@@ -38,7 +38,8 @@ class Family:
     ----------
     name : str
     links : tuple of str
-        Links that it can have, its default first.
+        Links that it can have, its default first: those whose means lie in the range of the
+        parameter for every linear predictor.
     likelihood : str
         Expression of the TFP distribution of one row. It may use ``{mean}``, ``{log_mean}`` and
         ``{logit_mean}``, which the link fills in, ``data["trials"]``, and its parameters by name.
@@ -91,7 +92,7 @@ FAMILIES: dict[str, Family] = {
         ),
         Family(
             name="bernoulli",
-            links=("logit", "probit", "cloglog", "log", "identity"),
+            links=("logit", "probit", "cloglog"),
             likelihood="tfd.Bernoulli(logits={logit_mean}, dtype=tf.float64)",
             fitted="{mean}",
             density="bernoulli",
@@ -102,7 +103,7 @@ FAMILIES: dict[str, Family] = {
         ),
         Family(
             name="binomial",
-            links=("logit", "probit", "cloglog", "log", "identity"),
+            links=("logit", "probit", "cloglog"),
             likelihood='tfd.Binomial(total_count=data["trials"], logits={logit_mean})',
             fitted='data["trials"] * {mean}',
             density="binomial",
@@ -113,7 +114,7 @@ FAMILIES: dict[str, Family] = {
         ),
         Family(
             name="poisson",
-            links=("log", "identity"),
+            links=("log",),
             likelihood="tfd.Poisson(log_rate={log_mean})",
             fitted="{mean}",
             density="poisson",

@@ -263,9 +263,13 @@ def _log_density(source: str, parts: tuple[Part, ...]) -> Callable[[tf.Tensor, A
 
     def log_density(position: tf.Tensor, arguments: tuple[Data, Data]) -> tf.Tensor:
         data, prior = arguments
-        values, log_det = constrain(parts, position)
-        joint = functions.joint_distribution(data, prior)
-        return joint.log_prob([*values, data["y"]]) + log_det
+        values, log_density = constrain(parts, position)
+        values.append(data["y"])
+        # The log_prob of the joint distribution, without the sample that it draws to learn shapes.
+        for i, part in enumerate(functions.joint_distribution(data, prior).model):
+            distribution = part(*reversed(values[:i])) if callable(part) else part
+            log_density += distribution.log_prob(values[i])
+        return log_density
 
     return log_density
 

@@ -49,9 +49,10 @@ def shrinkage(
 
     For one effect, as figure 13.1 of McElreath (2020), "Statistical Rethinking": each level's own
     estimate, its posterior mean and interval, the population value that pooling pulls to, and the
-    estimate from all data as one level. Where levels differ in their amount of data, a second panel shows against it how much of the distance to the
-    population value pooling has removed. For an intercept and a slope, as figure 14.5 there: both
-    estimates in the plane. For more effects, a row for each.
+    estimate from all data as one level. Where levels differ in their amount of data, a second
+    panel shows against it how much of the distance to the population value pooling has removed.
+    For an intercept and a slope, as figure 14.5 there: both estimates in the plane. For more
+    effects, a row for each.
 
     Parameters
     ----------

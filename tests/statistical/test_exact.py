@@ -68,7 +68,19 @@ def cut_poisson_intercept(a):
     return inside + stats.poisson.logpmf(y, np.exp(a)[:, None]).sum(1)
 
 
-TOTAL, TRIALS = COUNTS["y"].sum(), COUNTS["n"].sum()
+def gamma_poisson_intercept(a):
+    """A positive prior on an intercept."""
+    y = COUNTS["y"].to_numpy()
+    return stats.gamma.logpdf(a, 2, scale=2) + stats.poisson.logpmf(y, np.exp(a)[:, None]).sum(1)
+
+
+def beta_cloglog_intercept(a):
+    """A prior on (0, 1), far from where the data put the intercept."""
+    y, n = COUNTS["y"].to_numpy(), COUNTS["n"].to_numpy()
+    p = -np.expm1(-np.exp(a))[:, None]
+    return stats.beta.logpdf(a, 2, 3) + stats.binom.logpmf(y, n, p).sum(1)
+
+
 ONE = {
     # formula, family, link, prior, exact mean and sd
     "poisson": (
@@ -82,20 +94,19 @@ ONE = {
         "y ~ 1", "poisson", "log", "uniform(1.6, 4)", by_quadrature(cut_poisson_intercept, 1.6, 4),
     ),
     "beta prior": (
-        "prop(y, n) ~ 1", "binomial", "identity", "beta(2, 3)",
-        stats.beta(2 + TOTAL, 3 + TRIALS - TOTAL).stats(),
+        "prop(y, n) ~ 1", "binomial", "cloglog", "beta(2, 3)",
+        by_quadrature(beta_cloglog_intercept, 0, 1),
     ),
     "gamma prior": (
-        "y ~ 1", "poisson", "identity", "gamma(2, 0.5)",
-        stats.gamma(2 + TOTAL, scale=1 / (0.5 + len(COUNTS))).stats(),
+        "y ~ 1", "poisson", "log", "gamma(2, 0.5)",
+        by_quadrature(gamma_poisson_intercept, 0, 6),
     ),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ONE)
 def test_one_parameter(name):
-    formula, family, link, prior, (mean, second) = ONE[name]
-    sd = np.sqrt(second) if "beta" in name or "gamma" in name else second
+    formula, family, link, prior, (mean, sd) = ONE[name]
     fit = hm.fit(
         COUNTS, formula, family=family, link=link, priors={"Intercept": prior}, draws=2000,
         seed=4, progress=False,

@@ -64,9 +64,9 @@ def test_mistakes_in_a_model_are_said_before_anything_is_compiled(options, error
 @pytest.mark.parametrize(
     ("options", "part"),
     [
-        (  # probabilities above one
-            {"formula": "y ~ 1", "family": "bernoulli", "link": "log",
-             "priors": {"Intercept": "uniform(5, 6)"}},
+        (  # rates beyond the largest float
+            {"formula": "y ~ 1", "family": "poisson",
+             "priors": {"Intercept": "uniform(1000, 1001)"}},
             "the likelihood has log density",
         ),
         (
