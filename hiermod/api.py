@@ -310,6 +310,10 @@ class Fit:
         """Intervals of many parameters; see `hiermod.plots.forest`."""
         return plots.forest(self.idata, var_names, **options)
 
+    def plot_densities(self, var_name: str, **options: Any) -> Figure:
+        """A small panel with the density of every level; see `hiermod.plots.densities`."""
+        return plots.densities(self.idata, var_name, **options)
+
     def plot_ppc(self, *, seed: int | None = None, **options: Any) -> Axes:
         """Observed responses and ones the model predicts; see `hiermod.plots.ppc`.
 
@@ -326,7 +330,7 @@ class Fit:
         response: bool = False,
         interval: float = 0.9,
         split: str | None = None,
-        **options: Any,
+        figsize: tuple[float, float] | None = None,
     ) -> Figure:
         """No pooling, partial pooling and complete pooling of every level of a group.
 
@@ -341,8 +345,8 @@ class Fit:
         split : str, optional
             Column of the data, constant within each level, that the levels are ordered and split
             by.
-        **options
-            Of `hiermod.plots.shrinkage`.
+        figsize : pair of float, optional
+            In inches.
 
         Returns
         -------
@@ -358,7 +362,7 @@ class Fit:
             if split is None
             else results.level_values(self.model.design, self.model.data, group, split)
         )
-        return plots.shrinkage(found, split=by, split_name=split, **options)
+        return plots.shrinkage(found, split=by, split_name=split, figsize=figsize)
 
     def __repr__(self) -> str:
         """Formula, sampler, verdict and a table of the population's parameters."""

@@ -20,7 +20,7 @@ from formulae.terms import Term as CodedTerm
 from hiermod.errors import DataError
 from hiermod.formula import checks
 from hiermod.formula.columns import levels_of, variable
-from hiermod.formula.design import FloatArray, Term
+from hiermod.formula.design import FloatArray, Term, label
 from hiermod.formula.functions import Levels
 from hiermod.formula.nodes import Call, Node, Scope
 from hiermod.formula.records import CommonTerm
@@ -193,7 +193,7 @@ def _describe(coded: list[CodedTerm], indexes: set[str]) -> tuple[Term, ...]:
         categorical = any(part.kind == "categoric" for part in term.components)
         kind = "categorical" if categorical else "numeric"
         kind = "index" if term.name in indexes else kind
-        terms.append(Term(term.name, labels, slice(start, start + width), kind))
+        terms.append(Term(label(term.name), labels, slice(start, start + width), kind))
         start += width
     return tuple(terms)
 

@@ -15,6 +15,19 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int32]
 
 
+def label(name: str) -> str:
+    """The name of a part of a model: as written, but with a division sign for a slash.
+
+    Names of variables and dimensions go into NetCDF files, where a slash separates groups.
+
+    Examples
+    --------
+    >>> label("I(x / 2)")
+    'I(x \N{DIVISION SIGN} 2)'
+    """
+    return name.replace("/", "\N{DIVISION SIGN}")
+
+
 @dataclass(frozen=True)
 class Term:
     """Neighbouring columns of a design matrix that belong to one term of the formula.

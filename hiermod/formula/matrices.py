@@ -21,7 +21,7 @@ from hiermod.formula.columns import (
     select,
     variable,
 )
-from hiermod.formula.design import Design, FloatArray, Group, Response, Term
+from hiermod.formula.design import Design, FloatArray, Group, Response, Term, label
 from hiermod.formula.functions import FUNCTIONS, Categories, Levels
 from hiermod.formula.grammar import parse
 from hiermod.formula.groups import Grouping, grouping, level_index
@@ -242,7 +242,7 @@ def _groups(
             Z, basis = with_intercept(Z, basis)
         checks.check_columns_vary(Z, basis.terms, part.intercept, f"in group {part.name!r}, effect")
         correlated = part.correlated and Z.shape[1] > 1
-        groups.append(Group(part.name, basis.terms, correlated, index, factor.levels, Z))
+        groups.append(Group(label(part.name), basis.terms, correlated, index, factor.levels, Z))
         groupings.append(factor)
         effects.append(basis)
     return tuple(groups), tuple(groupings), tuple(effects)
@@ -275,7 +275,7 @@ def _response(formula: Formula, scope: Scope, *, values: bool, trials: bool) -> 
     if part.trials is not None:
         readable = trials or not part.trials.names()
         known = _numbers(part.trials, "trials", scope) if readable else np.ones(n_rows)
-    return Response(part.name, numbers, known, weights)
+    return Response(label(part.name), numbers, known, weights)
 
 
 def _numbers(node: Node, what: str, scope: Scope) -> FloatArray:

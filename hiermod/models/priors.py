@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow_probability as tfp
 
 from hiermod.errors import PriorError, did_you_mean
+from hiermod.formula.design import label
 
 tfd = tfp.distributions
 
@@ -368,7 +369,8 @@ def merge(priors: Mapping[str, Any] | None, allowed: Mapping[str, str]) -> dict[
         If a key names nothing in the model.
     """
     out = {}
-    for key, value in (priors or {}).items():
+    for written, value in (priors or {}).items():
+        key = label(written)
         if key not in allowed:
             raise PriorError(
                 f"there is no parameter or class {key!r} in the model. {did_you_mean(key, allowed)}"

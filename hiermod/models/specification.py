@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hiermod.errors import ModelError, PriorError, did_you_mean
-from hiermod.formula.design import Design, Group, Term
+from hiermod.formula.design import Design, Group, Term, label
 from hiermod.models import centring, defaults, families, links, priors
 from hiermod.models.priors import Prior
 
@@ -303,6 +303,7 @@ def _forms(
     """For every grouping factor, whether its effects are sampled in non-centred form."""
     factors = sorted({g.factor for g in design.groups})
     if isinstance(noncentered, Mapping):
+        noncentered = {label(factor): flag for factor, flag in noncentered.items()}
         for factor in noncentered:
             if factor not in factors:
                 raise ModelError(

@@ -12,7 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from hiermod.errors import DataError, ModelError, did_you_mean
-from hiermod.formula.design import Design
+from hiermod.formula.design import Design, label
 from hiermod.models.joint import Joint
 from hiermod.models.links import evaluate
 from hiermod.models.specification import GroupEffects, Specification
@@ -132,7 +132,7 @@ def pooling(
     trials = s.design.response.trials
     weight = np.ones(s.design.n_rows) if trials is None else trials
     return Pooling(
-        factor=factor,
+        factor=g.group.factor,
         effects=tuple("Intercept" if e == "1" else e for e in effect_labels(g)),
         levels=g.group.levels,
         size=_by_level(g.group.index, weight, len(g.group.levels)),
@@ -151,7 +151,7 @@ def pooling(
 
 
 def _group(s: Specification, factor: str) -> GroupEffects:
-    found = [g for g in s.groups if g.group.factor == factor]
+    found = [g for g in s.groups if g.group.factor == label(factor)]
     if not found:
         names = ", ".join(sorted({g.group.factor for g in s.groups})) or "none"
         raise ModelError(f"the model has no grouping factor {factor!r}. It has: {names}.")
@@ -328,7 +328,7 @@ def level_values(design: Design, data: pd.DataFrame, factor: str, column: str) -
     if column not in data.columns:
         hint = did_you_mean(column, map(str, data.columns), "Columns")
         raise ModelError(f"the data have no column {column!r}. {hint}")
-    g = next((g for g in design.groups if g.factor == factor), None)
+    g = next((g for g in design.groups if g.factor == label(factor)), None)
     if g is None:
         raise ModelError(f"the model has no grouping factor {factor!r}.")
     values = data[column].iloc[design.positions] if design.dropped else data[column]

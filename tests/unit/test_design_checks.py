@@ -111,7 +111,7 @@ def test_years_and_their_powers_are_not_collinear():
     data = pd.DataFrame({"year": np.arange(1950.0, 2021.0)})
     data["y"] = np.sin(data["year"])
     design("y ~ year + I(year**2) + I(year**3)", data)
-    with pytest.raises(DataError, match=r"'I\(year / 3 \+ 5\)' is a linear combination of 'year'"):
+    with pytest.raises(DataError, match=r"'I\(year ÷ 3 \+ 5\)' is a linear combination of 'year'"):
         design("y ~ year + I(year**2) + I(year/3 + 5)", data)
 
 

@@ -492,3 +492,15 @@ def test_an_unknown_group():
     fit, _ = drawn(made("binomial"))
     with pytest.raises(hm.ModelError, match=r"no grouping factor 'tank'\. It has: g\."):
         results.pooling(fit.model._joint, fit.posterior, "tank")
+
+
+def test_a_slash_in_a_name_can_be_saved(tmp_path):
+    frame = data().assign(**{"a/b": data()["x"] ** 2, "g/h": data()["g"]})
+    model = hm.model(
+        frame, "y ~ I(x / 2) + `a/b` + (1 | `g/h`)", priors={"I(x / 2)": "normal(0, 3)"}
+    )
+    fit, _ = drawn(model)
+    assert [str(n) for n in fit.posterior.data_vars][:3] == ["Intercept", "I(x ÷ 2)", "a÷b"]
+    assert model.priors.loc["I(x ÷ 2)", "prior"] == "normal(0, 3)"
+    assert fit.save(tmp_path / "fit.nc").stat().st_size > 0
+    assert results.pooling(model._joint, fit.posterior, "g/h").factor == "g÷h"
