@@ -323,6 +323,34 @@ class Fit:
             self.add_posterior_predictive(seed=seed)
         return plots.ppc(self.idata, self.model.design.response.name, **options)
 
+    def pooling(
+        self, group: str, *, response: bool = False, interval: float = 0.9
+    ) -> results.Pooling:
+        """Estimates of every level of a group without, with partial and with complete pooling.
+
+        Parameters
+        ----------
+        group : str
+            A grouping factor.
+        response : bool
+            On the scale of the response instead of the link.
+        interval : float
+            Probability of the intervals.
+
+        Returns
+        -------
+        Pooling
+            The numbers that `plot_shrinkage` draws.
+
+        Raises
+        ------
+        ModelError
+            If the model has no such group, or `response` is asked for more than an intercept.
+        """
+        return results.pooling(
+            self.model._joint, self.posterior, group, response=response, probability=interval
+        )
+
     def plot_shrinkage(
         self,
         group: str,
@@ -354,9 +382,7 @@ class Fit:
             For an intercept: the levels, and beside them shrinkage against the amount of data.
             For an intercept and a slope: both estimates in the plane, with arrows and ellipses.
         """
-        found = results.pooling(
-            self.model._joint, self.posterior, group, response=response, probability=interval
-        )
+        found = self.pooling(group, response=response, interval=interval)
         by = (
             None
             if split is None

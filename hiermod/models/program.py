@@ -188,14 +188,25 @@ def _group_part(g: GroupEffects, earlier: list[str]) -> str:
     arguments = ", ".join(reversed(earlier))
     if g.cor:
         body = (
-            f"tfd.TransformedDistribution(tfd.Sample(tfd.MultivariateNormalTriL("
-            f"scale_tril={_scale(g)}[..., tf.newaxis] * {g.cor.identifier}), {g.shape[1]}), "
-            f"tfb.Transpose(rightmost_transposed_ndims=2), name={g.identifier!r})"
+            f"tfd.TransformedDistribution(\n"
+            f"            tfd.Sample(\n"
+            f"                tfd.MultivariateNormalTriL(\n"
+            f"                    scale_tril={_scale(g)}[..., tf.newaxis]\n"
+            f"                    * {g.cor.identifier}\n"
+            f"                ),\n"
+            f"                {g.shape[1]},\n"
+            f"            ),\n"
+            f"            tfb.Transpose(rightmost_transposed_ndims=2),\n"
+            f"            name={g.identifier!r},\n"
+            f"        )"
         )
     else:
         body = (
-            f"tfd.Independent(tfd.Normal(tf.zeros({shape}, tf.float64), "
-            f"{_scale(g)}[..., tf.newaxis]), reinterpreted_batch_ndims=2, name={g.identifier!r})"
+            f"tfd.Independent(\n"
+            f"            tfd.Normal(np.zeros({shape}), {_scale(g)}[..., tf.newaxis]),\n"
+            f"            reinterpreted_batch_ndims=2,\n"
+            f"            name={g.identifier!r},\n"
+            f"        )"
         )
     return f"lambda {arguments}: {body}"
 
