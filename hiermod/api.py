@@ -5,11 +5,13 @@ A method here is one call into a room of the package.
 
 from __future__ import annotations
 
+import functools
+import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -17,12 +19,33 @@ import xarray as xr
 
 from hiermod import formula as formulas
 from hiermod import inference, models, plots, results
+from hiermod.errors import DataError, FormulaError, ModelError, did_you_mean
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from hiermod.formula import Design
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _known_keywords(function: Callable[P, R]) -> Callable[P, R]:
+    """Answer an unknown keyword with the known ones."""
+    known = [n for n in inspect.signature(function).parameters if n != "self"]
+
+    @functools.wraps(function)
+    def checked(*args: P.args, **options: P.kwargs) -> R:
+        for name in options:
+            if name not in known:
+                raise ModelError(
+                    f"{function.__name__}() has no option {name!r}. {did_you_mean(name, known)}"
+                )
+        return function(*args, **options)
+
+    return checked
 
 
 class Model:
@@ -37,11 +60,16 @@ class Model:
     specification : Specification
         Terms, priors, family and link.
     data : DataFrame
-        What the user gave, not copied.
+        What the user gave.
     """
 
     def __init__(self, specification: models.Specification, data: pd.DataFrame) -> None:
-        self.specification, self.data = specification, data
+        # A shallow copy: later changes of the user's frame do not reach it.
+        self.specification, self.data = specification, data.copy(deep=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For pickle and copy: without the joint distribution, which is built again."""
+        return {k: v for k, v in self.__dict__.items() if k != "_joint"}
 
     @property
     def design(self) -> Design:
@@ -117,6 +145,7 @@ class Model:
             Groups ``prior``, ``prior_predictive``, ``observed_data`` and ``constant_data``; the
             prior has the names and dimensions of a posterior, with one chain.
         """
+        inference.check_whole("draws", draws, 1)
         groups = results.prior(self._joint, draws, _seed(seed))
         s = self.specification
         groups |= {
@@ -125,6 +154,7 @@ class Model:
         }
         return results.inference_data(groups)
 
+    @_known_keywords
     def fit(
         self,
         *,
@@ -253,7 +283,9 @@ class Fit:
         return self._add_rows("log_likelihood", results.log_likelihood)
 
     def add_posterior_predictive(self, *, seed: int | None = None) -> Fit:
-        """Add the group ``posterior_predictive``: a response for every row and draw.
+        """Add the group ``posterior_predictive``, a response for every row and draw.
+
+        Returns the fit.
 
         Parameters
         ----------
@@ -271,6 +303,7 @@ class Fit:
         draws : int
         seed : int, optional
         """
+        inference.check_whole("draws", draws, 1)
         for name, data in results.prior(self.model._joint, draws, _seed(seed)).items():
             results.add_group(self.idata, name, data)
         return self
@@ -402,9 +435,11 @@ def _seed(seed: int | None) -> int:
     """The seed, or a new one."""
     if seed is None:
         return int(np.random.SeedSequence().generate_state(1)[0])
-    return seed
+    inference.check_whole("seed", seed, 0)
+    return int(seed)
 
 
+@_known_keywords
 def model(
     data: pd.DataFrame,
     formula: str,
@@ -471,12 +506,17 @@ def model(
     >>> list(model.priors.index)
     ['Intercept', '1|tank_sigma']
     """
+    if not isinstance(data, pd.DataFrame):
+        raise DataError(f"data must be a pandas DataFrame, not {type(data).__name__}.")
+    if not isinstance(formula, str):
+        raise FormulaError(f"formula must be text such as 'y ~ x', not {type(formula).__name__}.")
     design = formulas.design(formula, data, functions=functions, dropna=dropna)
     return Model(
         models.specify(design, family, link, priors, center=center, noncentered=noncentered), data
     )
 
 
+@_known_keywords
 def fit(
     data: pd.DataFrame,
     formula: str,

@@ -2,6 +2,15 @@
 
 from hiermod.errors import SamplingError
 from hiermod.inference.progress import Bar, Progress
-from hiermod.inference.run import Draws, Settings, run, start_positions
+from hiermod.inference.run import Draws, Settings, check_whole, run, start_positions
 
-__all__ = ["Bar", "Draws", "Progress", "SamplingError", "Settings", "run", "start_positions"]
+__all__ = [
+    "Bar",
+    "Draws",
+    "Progress",
+    "SamplingError",
+    "Settings",
+    "check_whole",
+    "run",
+    "start_positions",
+]

@@ -8,7 +8,10 @@ its standard deviation; the rule of rstanarm's `get_scale_value`):
 - a common coefficient: normal(0, 2.5 s / d(x)), as rstanarm;
 - the intercept at the predictors' means: normal(m, 2.5 s), with m the mean response on the link
   scale, or normal(0, 1.5 s) for probabilities, which is nearly flat on (0, 1) (McElreath 2020,
-  section 11.1);
+  section 11.1); without centring, its variance includes what the slopes' priors add at
+  predictors = 0;
+- without an intercept, the coefficients of an index variable or full-rank factor have the prior of
+  an intercept; if there is none, s becomes sqrt(s^2 + m^2), for something else must reach m;
 - the standard deviation of group effects: exponential with mean s / d(x);
 - correlations of group effects: lkj(2);
 - sigma of a gaussian response: exponential with mean sd(y), as rstanarm.
@@ -44,45 +47,67 @@ class Defaults:
         Standard deviation of the response, for auxiliary parameters.
     probability : bool
         Whether the mean is a probability.
+    intercept_scale : float
+        Standard deviation of the prior of the intercept.
+    whole : float
+        The size of a linear predictor that must reach m by itself; s where something else does.
+    intercept_free : bool
+        Whether there is no common intercept.
     """
 
     location: float
     unit: float
     spread: float
     probability: bool
+    intercept_scale: float
+    whole: float
+    intercept_free: bool
 
     @classmethod
-    def of(cls, design: Design, family: Family, link: Link) -> Defaults:
+    def of(cls, design: Design, family: Family, link: Link, center: bool) -> Defaults:
         """Read the scales off the data."""
-        y = design.response.values
-        spread = float(np.std(y)) or 1.0
+        spread = float(np.std(design.response.values)) or 1.0
         probability = not family.location
         unit = 0.6 if link.name == "probit" else 1.0
         if family.unit == "sd" and link.name == "identity":
             unit = spread
         location = typical_eta(design, family, link) if family.location else 0.0
-        return cls(location, unit, spread, probability)
+        variance = ((1.5 if probability else 2.5) * unit) ** 2
+        if not center:
+            variance += sum((2.5 * unit / spread_of(x) * x.mean()) ** 2 for x in design.X.T)
+        whole = float(np.hypot(unit, location))
+        carried = design.intercept or any(is_index(design.X[:, t.columns]) for t in design.terms)
+        return cls(
+            location,
+            unit,
+            spread,
+            probability,
+            intercept_scale=float(np.sqrt(variance)),
+            whole=unit if carried else whole,
+            intercept_free=not design.intercept,
+        )
 
     def intercept(self) -> Prior:
         """Of the intercept."""
-        scale = (1.5 if self.probability else 2.5) * self.unit
-        return make("normal", self.location, scale, source="default")
+        return make("normal", self.location, self.intercept_scale, source="default")
 
     def common(self, term: Term, columns: FloatArray) -> Prior:
         """Of the coefficients of a common term; `columns` has shape (N, width)."""
-        scales = tuple(2.5 * self.unit / spread_of(x) for x in columns.T)
-        same = np.ptp(scales) <= 1e-12 * max(scales)
-        return make("normal", 0.0, scales[0] if same else scales, source="default, scaled to x")
+        if self.intercept_free and is_index(columns):
+            scale = (1.5 if self.probability else 2.5) * self.unit
+            return make("normal", self.location, scale, source="default, as an intercept")
+        if self.intercept_free and self.whole > self.unit:
+            sizes = [float(np.sqrt(np.mean(x**2))) or 1.0 for x in columns.T]
+        else:
+            sizes = [spread_of(x) for x in columns.T]
+        scales = tuple(2.5 * self.whole / size for size in sizes)
+        return make("normal", 0.0, _one(scales), source="default, scaled to x")
 
     def group_sigma(self, effect: Term, columns: FloatArray) -> Prior:
         """Of the standard deviations of group effects; `columns` has shape (N, width)."""
-        rates = tuple(spread_of(x) / self.unit for x in columns.T)
-        same = np.ptp(rates) <= 1e-12 * max(rates)
-        return make(
-            "exponential",
-            rates[0] if same else rates,
-            source="default, scaled to x" if effect.name != "1" else "default, scaled to y",
-        )
+        rates = tuple(spread_of(x) / self.whole for x in columns.T)
+        source = "default, scaled to y" if effect.name == "1" else "default, scaled to x"
+        return make("exponential", _one(rates), source=source)
 
     def group_cor(self) -> Prior:
         """Of the correlation of the effects of a group."""
@@ -92,6 +117,16 @@ class Defaults:
         """Of a family's parameter beside the mean."""
         text = auxiliary.prior.format(sd=self.spread, per_sd=1 / self.spread)
         return parse(text, "default, scaled to y")
+
+
+def _one(values: tuple[float, ...]) -> float | tuple[float, ...]:
+    """A single number if all are the same."""
+    return values[0] if np.ptp(values) <= 1e-12 * max(values) else values
+
+
+def is_index(columns: FloatArray) -> bool:
+    """Whether columns, shape (N, width), are indicators of which one is on in every row."""
+    return bool(np.isin(columns, (0.0, 1.0)).all() and (columns.sum(axis=1) == 1).all())
 
 
 def typical_eta(design: Design, family: Family, link: Link) -> float:

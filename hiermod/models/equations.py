@@ -53,6 +53,9 @@ class _Text:
         """The coefficient of the level of a factor that a row has."""
         return f"{name}[{p.name}[i]]"
 
+    def average(self, text: str) -> str:
+        return f"mean({text})"
+
     def deviation(self, g: GroupEffects, effect: Term, index: str) -> str:
         return f"{g.name(effect)}[{index}]"
 
@@ -121,6 +124,9 @@ class _Latex:
 
     def of_level(self, name: str, p: Parameter) -> str:
         return rf"\beta_{{{_tex(p.name)}[i]}}"
+
+    def average(self, text: str) -> str:
+        return rf"\overline{{{text}}}"
 
     def deviation(self, g: GroupEffects, effect: Term, index: str) -> str:
         return rf"u^{{{_tex(g.name(effect))}}}_{{{index}}}"
@@ -218,8 +224,9 @@ def _common(p: Parameter, term: Term, n: _Text | _Latex, of: Callable[[str], str
     """The contribution of a common term; `of` gives a column, or its mean."""
     if term.kind == "numeric" and not p.labels:
         return f"{n.parameter(p)}{n.times}{of(p.name)}"
-    if of == n.column and term.kind != "numeric":
-        return n.of_level(n.parameter(p), p)
+    if term.kind != "numeric":
+        of_level = n.of_level(n.parameter(p), p)
+        return of_level if of == n.column else n.average(of_level)
     return f"{n.parameter(p)}{n.times}{of(p.name)}"
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hiermod.errors import DataError, ModelError, did_you_mean
+from hiermod.formula.design import Response
 from hiermod.models.links import Link
 
 FloatArray = NDArray[np.float64]
@@ -157,26 +158,31 @@ def fitted(family: Family, link: Link) -> str:
     return family.fitted.format(mean=link.mean)
 
 
-def check_response(
-    family: Family, name: str, values: FloatArray, trials: FloatArray | None
-) -> None:
+def check_response(family: Family, response: Response) -> None:
     """Check that a response lies in the support of its family.
 
     Parameters
     ----------
     family : Family
-    name : str
-        Of the response, for the message.
-    values : array, shape (N,)
-    trials : array, shape (N,), optional
+    response : Response
 
     Raises
     ------
     ModelError
         If trials are missing, or given to a family that has none.
     DataError
-        If values are outside the support; names the first rows.
+        If values are outside the support, weights are negative or the response does not vary
+        where it must; names the first rows.
     """
+    name, values, trials = response.name, response.values, response.trials
+    if response.weights is not None:
+        _reject(response.weights < 0, response.weights, "weights must be 0 or more")
+        if not response.weights.any():
+            raise DataError("all weights are 0.")
+    if family.unit == "sd" and np.ptp(values) == 0:
+        raise DataError(
+            f"the response {name} is {values[0]:g} in every row: there is nothing to model."
+        )
     if family.trials and trials is None:
         raise ModelError(
             f"family 'binomial' needs the number of trials: write prop({name}, n) or "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -205,7 +205,7 @@ def read(value: Any, source: str) -> Prior:
             f"prior of {source!r}: the distribution must be scalar, but its batch shape is "
             f"{tuple(value.batch_shape)} and its event shape {tuple(value.event_shape)}."
         )
-    if not value.dtype.is_floating or value.experimental_default_event_space_bijector() is None:
+    if not value.dtype.is_floating or isinstance(value, tfd.Deterministic):
         raise PriorError(f"prior of {source!r}: the distribution must be continuous.")
     try:
         code = custom_source(value)
@@ -354,13 +354,13 @@ def ends(prior: Prior) -> tuple[float, float]:
     )
 
 
-def merge(priors: Mapping[str, Any] | None, allowed: Mapping[str, str]) -> dict[str, Prior]:
+def merge(priors: Mapping[str, Any] | None, allowed: Collection[str]) -> dict[str, Prior]:
     """Read a user's ``priors=`` and check its keys.
 
     Parameters
     ----------
     priors : mapping, optional
-    allowed : mapping
+    allowed : collection of str
         Every name and class that the model has.
 
     Raises
@@ -369,6 +369,11 @@ def merge(priors: Mapping[str, Any] | None, allowed: Mapping[str, str]) -> dict[
         If a key names nothing in the model.
     """
     out = {}
+    if priors is not None and not isinstance(priors, Mapping):
+        raise PriorError(
+            f"priors must be a dict such as {{'Intercept': 'normal(0, 1)'}}, not "
+            f"{type(priors).__name__}."
+        )
     for written, value in (priors or {}).items():
         key = label(written)
         if key not in allowed:

@@ -20,12 +20,7 @@ from hiermod.models.priors import Prior
 
 FloatArray = NDArray[np.float64]
 
-CLASSES = {
-    "Intercept": "Intercept",
-    "common": "common",
-    "group_sigma": "group_sigma",
-    "group_cor": "group_cor",
-}
+CLASSES = ("Intercept", "common", "group_sigma", "group_cor")
 """Roles whose name is also a class key of ``priors=``."""
 
 
@@ -203,16 +198,19 @@ def specify(
     """
     kind = families.family(family)
     response = design.response
-    families.check_response(kind, response.name, response.values, response.trials)
+    families.check_response(kind, response)
+    if not isinstance(center, bool):
+        raise ModelError(f"center must be True or False, not {center!r}.")
     chosen = links.link(link or kind.links[0], kind.links)
     center = center and design.intercept
-    rule = defaults.Defaults.of(design, kind, chosen)
+    rule = defaults.Defaults.of(design, kind, chosen, center)
     identifiers = _Identifiers()
     drafts = list(_drafts(design, kind, rule, identifiers))
     if not drafts:
         raise ModelError("the model has no parameters: add an intercept or a predictor.")
     _check_names(drafts, design)
-    given = priors.merge(priors_, {**CLASSES, **{d.name: d.role for d in drafts}})
+    classes = {d.role for d in drafts} & set(CLASSES)
+    given = priors.merge(priors_, classes | {d.name for d in drafts})
     made = {d.name: _with_prior(d, given) for d in drafts}
     return Specification(
         design=design,
@@ -264,10 +262,16 @@ def _check_names(drafts: Sequence[Parameter], design: Design) -> None:
     """Refuse a column whose name is that of another part of the model."""
     names = [d.name for d in drafts]
     names += [f"{e.name}|{g.factor}" for g in design.groups for e in g.effects]
-    twice = sorted({n for n in names if names.count(n) > 1})
-    if twice:
+    dims = {f"{t.name}_dim" for t in design.terms if t.labels}
+    dims |= {f"{g.factor}__factor_dim" for g in design.groups}
+    dims |= {f"{e.name}__expr_dim" for g in design.groups for e in g.effects if e.labels}
+    taken = dims | {"chain", "draw", "__obs__", "common", "group_sigma", "group_cor"}
+    clashes = sorted({n for n in names if names.count(n) > 1} | (taken & set(names)))
+    clashes += [design.response.name] if design.response.name in ("chain", "draw") else []
+    if clashes:
         raise ModelError(
-            f"{twice[0]!r} would be the name of two parameters. Rename the column in the data."
+            f"{clashes[0]!r} has two meanings in this model: it is the name of a column and of "
+            f"another part of the model or its results. Rename the column in the data."
         )
 
 
@@ -310,9 +314,12 @@ def _forms(
                     f"noncentered names {factor!r}, which is not a grouping factor of the model. "
                     f"{did_you_mean(str(factor), factors)}"
                 )
-        given = {factor: bool(flag) for factor, flag in noncentered.items()}
+        given = dict(noncentered)
     else:
-        given = {} if noncentered is None else dict.fromkeys(factors, bool(noncentered))
+        given = {} if noncentered is None else dict.fromkeys(factors, noncentered)
+    for flag in given.values():
+        if not isinstance(flag, bool):
+            raise ModelError(f"noncentered must be True or False for a factor, not {flag!r}.")
     if all(factor in given for factor in factors):
         return given
     found = centring.information(design, family, link)

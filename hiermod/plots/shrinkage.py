@@ -89,7 +89,7 @@ def shrinkage(
             against_size(row[1], pooling, removed(pooling, [k]))
             row[1].set_xlabel(row[1].get_xlabel() if k == effects - 1 else "")
     figure.legend(
-        handles=_legend(pooling), loc="outside lower left", ncols=4, frameon=False, fontsize=9
+        handles=_legend(pooling), loc="outside lower left", ncols=2, frameon=False, fontsize=9
     )
     return figure
 

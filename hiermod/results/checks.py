@@ -112,11 +112,25 @@ def diagnostics(posterior: xr.Dataset) -> pd.DataFrame:
     with np.errstate(divide="ignore", invalid="ignore"):  # of chains that never moved
         return pd.DataFrame(
             {
-                "r_hat": flatten(az.rhat(posterior, method="rank")),
+                "r_hat": flatten(az.rhat(_halved(posterior), method="rank")),
                 "ess_bulk": flatten(az.ess(posterior, method="bulk")),
                 "ess_tail": flatten(az.ess(posterior, method="tail")),
             }
         )
+
+
+def _halved(posterior: xr.Dataset) -> xr.Dataset:
+    """A single chain as two, its halves, for R-hat compares chains; several as they are."""
+    if posterior.sizes["chain"] > 1:
+        return posterior
+    half = posterior.sizes["draw"] // 2
+    parts = [
+        posterior.isel(draw=slice(i * half, (i + 1) * half)).assign_coords(
+            chain=[i], draw=np.arange(half)
+        )
+        for i in (0, 1)
+    ]
+    return xr.concat(parts, "chain")
 
 
 def flatten(data: xr.Dataset) -> pd.Series:
@@ -178,7 +192,7 @@ def varying(posterior: xr.Dataset) -> xr.Dataset:
     """A posterior without what cannot vary: of a correlation matrix, the triangle below 1s."""
     out = {}
     for name, variable in posterior.data_vars.items():
-        if str(name).endswith("_cor"):
+        if str(variable.dims[-1]).endswith("__effect_dim_bis"):
             first, second = variable.dims[-2:]
             rows, columns = np.tril_indices(variable.sizes[first], -1)
             labels = [

@@ -13,6 +13,7 @@ import tensorflow as tf
 import xarray as xr
 from numpy.typing import NDArray
 
+from hiermod.formula.design import Term
 from hiermod.inference.run import Draws
 from hiermod.models.joint import Joint
 from hiermod.models.program import effects_arguments
@@ -54,7 +55,7 @@ def _variables(
         dims = (f"{p.name}_dim",) if p.labels else ()
         yield p.name, (dims, values[p.identifier], {d: list(p.labels) for d in dims})
     for g in s.groups:
-        yield from _group_parameters(g, values)
+        yield from _group_parameters(s, g, values)
     for g in s.groups:
         yield from _deviations(joint, g, values)
 
@@ -68,12 +69,19 @@ def _from_means(s: Specification, values: Mapping[str, NDArray[np.float64]]) -> 
     return total
 
 
+def expr_dim(s: Specification, g: GroupEffects, effect: Term) -> str:
+    """Dimension of the columns of an effect: with the factor if another codes them otherwise."""
+    codings = {e.labels for o in s.groups for e in o.group.effects if e.name == effect.name}
+    name = effect.name if len(codings) == 1 else f"{effect.name}|{g.group.factor}"
+    return f"{name}__expr_dim"
+
+
 def _group_parameters(
-    g: GroupEffects, values: Mapping[str, NDArray[np.float64]]
+    s: Specification, g: GroupEffects, values: Mapping[str, NDArray[np.float64]]
 ) -> Iterator[tuple[str, Variable]]:
     """Standard deviations and correlation of a group term."""
     for p, effect in zip(g.sigmas, g.group.effects, strict=True):
-        dims = (f"{effect.name}__expr_dim",) if p.labels else ()
+        dims = (expr_dim(s, g, effect),) if p.labels else ()
         yield p.name, (dims, values[p.identifier], {d: list(p.labels) for d in dims})
     if g.cor:
         factor = values[g.cor.identifier]
@@ -106,7 +114,7 @@ def _deviations(
     levels = f"{g.group.factor}__factor_dim"
     for effect in g.group.effects:
         if effect.labels:
-            expr = f"{effect.name}__expr_dim"
+            expr = expr_dim(joint.specification, g, effect)
             yield (
                 g.name(effect),
                 (

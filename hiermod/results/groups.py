@@ -62,6 +62,8 @@ def save(idata: Any, path: str | os.PathLike[str]) -> Path:
     Path
     """
     path = Path(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {str(path.parent)!r} to save {path.name} in.")
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         idata.to_netcdf(str(unfinished), engine="h5netcdf")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from hiermod.models.links import evaluate
 from hiermod.models.specification import GroupEffects, Specification
 from hiermod.results.conversion import effect_labels
 from hiermod.results.rows import by_row, effects
+from hiermod.results.summary import check_probability
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int32]
@@ -106,6 +107,7 @@ def pooling(
     ModelError
         If the model has no such group, or `response` is asked for effects beyond an intercept.
     """
+    check_probability(probability)
     s = joint.specification
     g = _group(s, factor)
     if response and [e.name for e in g.group.effects] != ["1"]:
@@ -155,7 +157,20 @@ def _group(s: Specification, factor: str) -> GroupEffects:
     if not found:
         names = ", ".join(sorted({g.group.factor for g in s.groups})) or "none"
         raise ModelError(f"the model has no grouping factor {factor!r}. It has: {names}.")
-    return found[0]
+    first, rest = found[0], found[1:]
+    for other in rest:  # (1 | g) + (0 + x | g): one table of all effects of the factor
+        shift = first.group.Z.shape[1]
+        moved = tuple(
+            replace(e, columns=slice(e.columns.start + shift, e.columns.stop + shift))
+            for e in other.group.effects
+        )
+        group = replace(
+            first.group,
+            effects=(*first.group.effects, *moved),
+            Z=np.column_stack([first.group.Z, other.group.Z]),
+        )
+        first = replace(first, group=group, sigmas=(*first.sigmas, *other.sigmas))
+    return first
 
 
 def _columns(s: Specification, g: GroupEffects) -> tuple[list[int], FloatArray]:
@@ -339,7 +354,7 @@ def level_values(design: Design, data: pd.DataFrame, factor: str, column: str) -
     if varies.any():
         raise DataError(
             f"column {column!r} varies within {varies.sum()} levels of {factor!r}, for example "
-            f"{g.levels[varies.to_numpy().argmax()]!r}: levels can only be split by a column that "
+            f"{g.levels[varies.to_numpy().argmax()]!s}: levels can only be split by a column that "
             f"is constant in each."
         )
     return by_level.first().to_numpy()

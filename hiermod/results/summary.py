@@ -12,15 +12,21 @@ from hiermod.errors import ModelError, did_you_mean
 from hiermod.results.checks import diagnostics, flatten, varying
 
 
+def check_probability(value: float) -> None:
+    """Refuse what is no probability of an interval."""
+    if not 0 < value < 1:
+        raise ModelError(f"interval must be between 0 and 1, such as 0.9, not {value!r}.")
+
+
 def summary(
-    posterior: xr.Dataset, var_names: Sequence[str] | None = None, interval: float = 0.9
+    posterior: xr.Dataset, var_names: Sequence[str] | str | None = None, interval: float = 0.9
 ) -> pd.DataFrame:
     """Means, standard deviations, intervals and diagnostics of every scalar.
 
     Parameters
     ----------
     posterior : Dataset
-    var_names : sequence of str, optional
+    var_names : str or sequence of str, optional
         Variables to show; all by default.
     interval : float
         Probability of the equal-tailed interval.
@@ -36,6 +42,8 @@ def summary(
     ModelError
         If a variable does not exist.
     """
+    check_probability(interval)
+    var_names = [var_names] if isinstance(var_names, str) else var_names
     names = [str(n) for n in posterior.data_vars]
     for name in var_names or []:
         if name not in names:
