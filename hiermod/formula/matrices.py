@@ -102,6 +102,11 @@ def design(
     """
     if isinstance(formula, str):
         formula = parse(formula, functions=tuple(functions or ()))
+    if "Intercept" in formula.columns:
+        raise DataError(
+            "the column 'Intercept' cannot be told from the intercept of the model. "
+            "Rename it in the data."
+        )
     table = _functions(formula, functions or {})
     left = formula.response_names() if response else []
     frame = select(formula.text, [*left, *formula.predictor_names()], data)

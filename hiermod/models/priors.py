@@ -205,7 +205,8 @@ def read(value: Any, source: str) -> Prior:
             f"prior of {source!r}: the distribution must be scalar, but its batch shape is "
             f"{tuple(value.batch_shape)} and its event shape {tuple(value.event_shape)}."
         )
-    if not value.dtype.is_floating or isinstance(value, tfd.Deterministic):
+    fixed = isinstance(value, tfd.Deterministic) or not value.dtype.is_floating
+    if fixed or value.experimental_default_event_space_bijector() is None:
         raise PriorError(f"prior of {source!r}: the distribution must be continuous.")
     try:
         code = custom_source(value)

@@ -1,5 +1,7 @@
 """What a user holds: order of checks, options, words of a model and a fit, equations."""
 
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -290,3 +292,37 @@ def test_equations(name):
     assert body.startswith("$$\\begin{aligned}\n")
     assert body.count(" \\\\\n") == len(latex) - 1
     assert body.count(r"&\sim") + body.count("&=") == len(latex)
+
+
+# --- mistakes in the call ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "says"),
+    [
+        (lambda d: hm.fit(d, "y ~ x", drws=3), hm.ModelError, "Did you mean 'draws'?"),
+        (lambda d: hm.model(d, "y ~ x").fit(chain=3), hm.ModelError, "Did you mean 'chains'?"),
+        (lambda d: hm.model(d, None), hm.FormulaError, "formula must be text"),
+        (lambda d: hm.model([1], "y ~ x"), hm.DataError, "data must be a pandas DataFrame"),
+        (lambda d: hm.model(d, "y ~ x", center="no"), hm.ModelError, "center must be True or"),
+        (lambda d: hm.model(d, "y ~ (1|g)", noncentered=1), hm.ModelError, "noncentered must be"),
+        (lambda d: hm.model(d, "y ~ x").sample_prior(0), hm.SamplingError, "draws must be"),
+        (lambda d: hm.model(d, "y ~ x").sample_prior(5, seed="a"), hm.SamplingError, "seed must"),
+        (lambda d: hm.model(d.assign(w=-1.0), "weighted(y, w) ~ x"), hm.DataError, "weights must be 0 or more"),
+        (lambda d: hm.model(d.assign(y=1.0), "y ~ x"), hm.DataError, "y is 1 in every row"),
+    ],
+)
+def test_a_mistake_in_the_call_is_named(call, error, says):
+    with pytest.raises(error) as info:
+        call(data())
+    assert says in str(info.value)
+
+
+def test_models_can_be_pickled_and_keep_their_data():
+    frame = data()
+    model = hm.model(frame, "y ~ x + (1 | g)")
+    before = model.joint.log_prob(model.joint.sample(seed=(1, 2)))
+    again = pickle.loads(pickle.dumps(model))
+    assert float(again.joint.log_prob(again.joint.sample(seed=(1, 2)))) == float(before)
+    frame["y"] = -7.0
+    assert not (model.data["y"] == -7).any()

@@ -192,3 +192,9 @@ def test_expressions_that_fail(formula, message, carets, data):
     with pytest.raises(FormulaError, match=message) as caught:
         design(formula, data)
     assert str(caught.value).split("\n")[2].strip() == carets
+
+
+def test_a_column_named_intercept():
+    frame = pd.DataFrame({"y": [1.0, 2.0, 4.0], "Intercept": [0.0, 1.0, 5.0]})
+    with pytest.raises(DataError, match="'Intercept' cannot be told from the intercept"):
+        design("y ~ Intercept", frame)

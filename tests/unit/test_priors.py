@@ -174,7 +174,8 @@ def test_a_prior_that_cannot_be_read(text, says):
     ("key", "guess"),
     [
         ("intercept", "Intercept"),
-        ("X", None),
+        ("X", "x"),
+        ("qqq", None),
         ("1|g_sd", "1|g_sigma"),
         ("Sigma", "sigma"),
         ("group_sigmas", "group_sigma"),
@@ -186,8 +187,9 @@ def test_a_key_that_names_nothing(key, guess):
     message = str(info.value)
     assert message.startswith(f"there is no parameter or class {key!r} in the model.")
     assert (f"Did you mean '{guess}'?" in message) == (guess is not None)
-    for name in ("Intercept", "x", "1|g_sigma", "sigma", "common", "group_sigma", "group_cor"):
+    for name in ("Intercept", "x", "1|g_sigma", "sigma", "common", "group_sigma"):
         assert name in message
+    assert "group_cor" not in message  # the model has no correlation
 
 
 @pytest.mark.parametrize(
@@ -224,10 +226,11 @@ def test_a_name_wins_over_its_class_in_either_order():
         ]
 
 
-def test_a_column_named_like_a_class_is_itself():
-    frame = data().rename(columns={"x": "common"})
-    table = hm.model(frame, "y ~ common + f", priors={"common": "normal(0, 9)"}).priors
-    assert table.loc["common", "prior"] == "normal(0, 9)"
+@pytest.mark.parametrize("name", ["common", "sigma", "draw", "f_dim"])
+def test_a_column_named_like_another_part_is_refused(name):
+    frame = data().rename(columns={"x": name})
+    with pytest.raises(hm.ModelError, match=f"'{name}' has two meanings in this model"):
+        hm.model(frame, f"y ~ {name} + f + (1 | g)")
 
 
 # --- TFP distributions --------------------------------------------------------------------------
@@ -348,8 +351,14 @@ def test_defaults_of_a_logistic_model():
     model = hm.model(frame, "b ~ x + f + (1 + x | g)", family="bernoulli", center=False)
     numbers = {p.name: p.prior.arguments for p in model.specification.parameters}
     sd_x = np.std(frame["x"])
+    # At predictors = 0: what the priors of the slopes add there.
+    columns, scales = (
+        model.design.X.mean(axis=0),
+        [2.5 / sd_x] + [2.5] * (len(model.design.X[0]) - 1),
+    )
+    reach = np.sqrt(1.5**2 + np.sum((scales * columns) ** 2))
     assert numbers == {
-        "Intercept": (0.0, 1.5),
+        "Intercept": pytest.approx((0, reach), rel=1e-12),
         "x": pytest.approx((0, 2.5 / sd_x), rel=1e-12),
         "f": (0.0, 2.5),
         "1|g_sigma": (1.0,),
@@ -383,3 +392,32 @@ def test_columns_of_a_term_have_priors_of_their_own():
     assert loc == 0
     np.testing.assert_allclose(scale, 2.5 * np.std(frame["y"]) / np.array(spread), rtol=1e-12)
     assert prior.text.startswith("normal(0, [")
+
+
+# --- defaults that must reach the data ----------------------------------------------------------
+
+
+def test_without_an_intercept_the_levels_of_a_factor_have_its_prior():
+    frame = data().assign(y=lambda d: d["y"] + 1000)
+    mean, sd = frame["y"].mean(), np.std(frame["y"])
+    for formula, name in (("y ~ 0 + index(f)", "index(f)"), ("y ~ 0 + f", "f")):
+        (prior,) = [
+            p.prior for p in hm.model(frame, formula).specification.common if p.name == name
+        ]
+        assert prior.arguments == pytest.approx((mean, 2.5 * sd), rel=1e-12)
+        assert prior.source == "default, as an intercept"
+
+
+def test_when_nothing_carries_the_location_the_unit_includes_it():
+    frame = data().assign(y=lambda d: d["y"] + 1000)
+    whole = np.hypot(frame["y"].mean(), np.std(frame["y"]))
+    model = hm.model(frame, "y ~ 0 + x + (1 | g)")
+    numbers = {p.name: p.prior.arguments for p in model.specification.parameters}
+    rms = np.sqrt(np.mean(frame["x"] ** 2))
+    assert numbers["x"] == pytest.approx((0, 2.5 * whole / rms), rel=1e-12)
+    assert numbers["1|g_sigma"] == pytest.approx((1 / whole,), rel=1e-12)
+
+
+def test_priors_must_be_a_mapping():
+    with pytest.raises(hm.PriorError, match="priors must be a dict"):
+        hm.model(data(), "y ~ x", priors=["normal(0, 1)"])

@@ -504,3 +504,35 @@ def test_a_slash_in_a_name_can_be_saved(tmp_path):
     assert model.priors.loc["I(x ÷ 2)", "prior"] == "normal(0, 3)"
     assert fit.save(tmp_path / "fit.nc").stat().st_size > 0
     assert results.pooling(model._joint, fit.posterior, "g/h").factor == "g÷h"
+
+
+def test_a_single_chain_is_checked_by_its_halves():
+    found = results.check(posterior().isel({"chain": [0]}), statistics().isel({"chain": [0]}))
+    assert np.isfinite(found.figures["r_hat"])
+    assert not any("never moved" in p.what for p in found.problems)
+
+
+def test_a_factor_with_two_terms_is_pooled_as_one():
+    whole, _ = drawn(hm.model(data(), "y ~ x + (1 + x || g)"))
+    parts, _ = drawn(hm.model(data(), "y ~ x + (1 | g) + (0 + x | g)"))
+    assert parts.pooling("g").effects == whole.pooling("g").effects == ("Intercept", "x")
+
+
+def test_a_factor_coded_in_two_ways_has_dims_of_its_own():
+    fit, _ = drawn(hm.model(data(), "y ~ (1 + f | g) + (0 + f | h)"))
+    assert fit.posterior["f|g"].dims[2] == "f|g__expr_dim"
+    assert fit.posterior.sizes["f|h__expr_dim"] == fit.posterior.sizes["f|g__expr_dim"] + 1
+
+
+def test_a_predictor_may_end_like_a_correlation():
+    fit, _ = drawn(hm.model(data().rename(columns={"x": "x_cor"}), "y ~ x_cor"))
+    assert "x_cor" in fit.summary().index
+
+
+@pytest.mark.parametrize("interval", [0, 1, 95])
+def test_an_interval_is_a_probability(interval):
+    fit, _ = drawn(hm.model(data(), "y ~ x + (1 | g)"))
+    with pytest.raises(hm.ModelError, match="between 0 and 1"):
+        fit.summary(interval=interval)
+    with pytest.raises(hm.ModelError, match="between 0 and 1"):
+        fit.pooling("g", interval=interval)
