@@ -308,7 +308,11 @@ def test_equations(name):
         (lambda d: hm.model(d, "y ~ (1|g)", noncentered=1), hm.ModelError, "noncentered must be"),
         (lambda d: hm.model(d, "y ~ x").sample_prior(0), hm.SamplingError, "draws must be"),
         (lambda d: hm.model(d, "y ~ x").sample_prior(5, seed="a"), hm.SamplingError, "seed must"),
-        (lambda d: hm.model(d.assign(w=-1.0), "weighted(y, w) ~ x"), hm.DataError, "weights must be 0 or more"),
+        (
+            lambda d: hm.model(d.assign(w=-1.0), "weighted(y, w) ~ x"),
+            hm.DataError,
+            "weights must be 0 or more",
+        ),  # noqa: E501
         (lambda d: hm.model(d.assign(y=1.0), "y ~ x"), hm.DataError, "y is 1 in every row"),
     ],
 )
