@@ -312,7 +312,7 @@ def test_equations(name):
             lambda d: hm.model(d.assign(w=-1.0), "weighted(y, w) ~ x"),
             hm.DataError,
             "weights must be 0 or more",
-        ),  # noqa: E501
+        ),
         (lambda d: hm.model(d.assign(y=1.0), "y ~ x"), hm.DataError, "y is 1 in every row"),
     ],
 )
