@@ -114,7 +114,7 @@ def diagnostics(posterior: xr.Dataset) -> pd.DataFrame:
             {
                 "r_hat": flatten(az.rhat(_halved(posterior), method="rank")),
                 "ess_bulk": flatten(az.ess(posterior, method="bulk")),
-                "ess_tail": flatten(az.ess(posterior, method="tail")),
+                "ess_tail": flatten(az.ess(posterior, method="tail", prob=(0.05, 0.95))),
             }
         )
 
