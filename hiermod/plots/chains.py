@@ -116,7 +116,7 @@ def _legend(figure: Figure, chains: int, diverging: int) -> None:
         label = f"{diverging} divergent draw{'s' * (diverging > 1)}"
         handles.append(Line2D([], [], color=style.BLACK, marker="|", ls="", label=label))
     figure.legend(
-        handles=handles, loc="outside upper right", ncols=min(len(handles), 3), frameon=False
+        handles=handles, loc="outside upper right", ncols=min(len(handles), 8), frameon=False
     )
 
 
