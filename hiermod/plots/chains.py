@@ -230,5 +230,5 @@ def _finish_ranks(figure: Figure, axs: NDArray[Any], used: int, kind: str, chain
             Line2D([], [], label=f"chain {c}", **style.chain_style(c)) for c in range(chains)
         ]
     figure.legend(
-        handles=handles, loc="outside upper right", ncols=min(len(handles), 8), frameon=False
+        handles=handles, loc="outside upper right", ncols=min(len(handles), 3), frameon=False
     )
