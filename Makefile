@@ -66,8 +66,7 @@ arviz1-python: ## print the Python that test-arviz1 uses
 
 .PHONY: test-arviz1
 test-arviz1: arviz1-python $(VENV_ARVIZ1)/.installed-dev ## the fast tests with ArviZ 1.x
-	@$(VENV_ARVIZ1)/bin/python -m pytest -q tests/unit \
-	  $(wildcard tests/statistical/test_fit_smoke.py)
+	@$(VENV_ARVIZ1)/bin/python -m pytest -q tests/unit
 
 .PHONY: lint
 lint: $(VENV)/.installed-dev ## format, lint, types
