@@ -5,12 +5,14 @@
 >>> model = hm.model(frogs, "prop(surv, density) ~ 1 + (1 | tank)", family="binomial")
 """
 
+from hiermod.cache import keeping as _keeping
 from hiermod.quiet import without_notices
 
 with without_notices():
     import tensorflow as _tf
 
-    _tf.config.list_physical_devices()
+    with _keeping(_tf.__version__):
+        _tf.config.list_physical_devices()
 
 from hiermod.api import Fit, Model, fit, model
 from hiermod.datasets import list_data, load_data

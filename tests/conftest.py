@@ -1,4 +1,7 @@
-"""What all tests share: no windows, no TensorFlow chatter, each model fitted once."""
+"""What all tests share.
+
+No windows, no TensorFlow chatter, no programs kept by earlier runs, each model fitted once.
+"""
 
 import os
 import sys
@@ -9,6 +12,7 @@ import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow reads it when it is imported
 os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ.setdefault("HIERMOD_CACHE", "off")
 
 
 @pytest.fixture(scope="session")
