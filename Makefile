@@ -4,6 +4,8 @@
 PYTHON ?= python3
 # Python 3.12 or 3.13 for `make test-arviz1`; found by itself if it is in a usual place.
 PYTHON313 ?=
+# Further options of `make bench`, `bench-seeds` and `bench-gradient`.
+BENCH ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -83,8 +85,20 @@ docs: $(VENV)/.installed-docs ## the documentation, in site/
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 .PHONY: bench
-bench: $(VENV)/.installed-dev $(VENV_BENCH)/.installed ## speed against other packages
-	@$(BIN)/python benchmarks/run.py --peers $(VENV_BENCH)/bin/python
+bench: $(VENV)/.installed-dev $(VENV_BENCH)/.installed ## speed against other packages; BENCH="--models radon --resume"
+	@$(BIN)/python benchmarks/run.py --peers $(VENV_BENCH)/bin/python $(BENCH)
+
+.PHONY: bench-seeds
+bench-seeds: $(VENV)/.installed-dev ## diagnostics of many seeds; BENCH="--models radon --seeds 5"
+	@$(BIN)/python benchmarks/seeds.py $(BENCH)
+
+.PHONY: bench-gradient
+bench-gradient: $(VENV)/.installed-dev ## one gradient of a million rows against NumPy and C
+	@$(BIN)/python benchmarks/gradient.py $(BENCH)
+
+.PHONY: bench-docs
+bench-docs: $(VENV)/.installed-dev ## docs/benchmarks.md from the stored results
+	@$(BIN)/python benchmarks/render.py
 
 .PHONY: calibration
 calibration: $(VENV)/.installed-dev ## simulation-based calibration

@@ -1,90 +1,152 @@
-"""hiermod beside Bambi with nutpie, on the same rows, in turn, each time in a fresh process.
+"""hiermod beside other packages: the same rows, in turn, each measurement in a fresh process.
 
-Absolute times depend on the machine and its load: read the ratios. `make bench` installs the peer,
-runs this and writes `benchmarks/results/latest.json` and a table.
+Absolute times depend on the machine and its load: read the ratios. `make bench` installs the peers,
+runs this and writes `benchmarks/results/latest.json`; a model that is run again replaces its entry
+there, so models can be run one at a time. `render.py` makes a page of it.
 """
 
 from __future__ import annotations
 
 import argparse
+import datetime
+import importlib.metadata
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 from pathlib import Path
-from statistics import median
+from typing import Any
 
-from models import MODELS
+from models import MODELS, Model
 
 HERE = Path(__file__).parent
-FIGURES = ("import", "first", "second", "ess", "r_hat", "divergences", "memory_mb")
+RESULTS = HERE / "results" / "latest.json"
+DISTRIBUTIONS = {
+    "hiermod": ("hiermod", "tensorflow", "tensorflow-probability"),
+    "peers": ("bambi", "pymc", "pytensor", "nutpie", "numba", "numpyro", "jax"),
+}
 
 
-def measure(python: str, package: str, model: str) -> dict[str, float]:
-    """One run of the worker."""
-    done = subprocess.run(
-        [python, str(HERE / "worker.py"), package, model],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
-    )
-    if done.returncode:
-        raise SystemExit(f"{package} failed on {model}:\n{done.stderr[-3000:]}")
-    return json.loads(done.stdout.strip().splitlines()[-1])
-
-
-def table(results: dict[str, dict[str, list[dict[str, float]]]]) -> str:
-    """A Markdown table of medians, and of ratios of medians."""
-    lines = [
-        "| model | package | import s | first fit s | second fit s | smallest bulk ESS "
-        "| worst R-hat | ESS/s, second fit | peak MB |",
-        "|---|---|---|---|---|---|---|---|---|",
+def machine() -> dict[str, Any]:
+    """What the numbers depend on."""
+    cpuinfo = Path("/proc/cpuinfo")
+    models = [
+        line.split(":", 1)[1].strip()
+        for line in (cpuinfo.read_text().splitlines() if cpuinfo.exists() else [])
+        if line.startswith("model name")
     ]
-    for model, packages in results.items():
-        speed = {}
-        for package, runs in packages.items():
-            m = {name: median(run[name] for run in runs) for name in FIGURES}
-            speed[package] = median(run["ess"] / run["second"] for run in runs)
-            lines.append(
-                f"| {model} | {package} | {m['import']:.1f} | {m['first']:.1f} | {m['second']:.2f} "
-                f"| {m['ess']:,.0f} | {m['r_hat']:.3f} | {speed[package]:,.0f} "
-                f"| {m['memory_mb']:,.0f} |"
-            )
-        if "bambi" in packages:
-            pairs = list(zip(packages["bambi"], packages["hiermod"], strict=True))
-            first = median(b["first"] / h["first"] for b, h in pairs)
-            second = median((h["ess"] / h["second"]) / (b["ess"] / b["second"]) for b, h in pairs)
-            lines.append(
-                f"| {model} | **ratio** | | {first:.1f} times sooner | | | "
-                f"| **{second:.1f} times** | |"
-            )
-    return "\n".join(lines)
+    return {
+        "cpu": models[0] if models else platform.machine(),
+        "cpus": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
+        "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+    }
+
+
+def versions(peers: str | None) -> dict[str, str]:
+    """Of the packages in both environments."""
+    found = {name: importlib.metadata.version(name) for name in DISTRIBUTIONS["hiermod"]}
+    if peers:
+        code = "import sys, importlib.metadata as m; print(*map(m.version, sys.argv[1:]))"
+        command = [peers, "-c", code, *DISTRIBUTIONS["peers"]]
+        numbers = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+        found |= dict(zip(DISTRIBUTIONS["peers"], numbers, strict=True))
+    return found
+
+
+def measure(command: list[str], limit: float) -> dict[str, float]:
+    """One run of the worker: what it told last, and whether it was stopped or failed."""
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # so that its own worker processes end with it
+    )
+    ended: dict[str, float] = {}
+    try:
+        out, err = process.communicate(timeout=limit)
+    except subprocess.TimeoutExpired:
+        ended["over"] = limit
+    except KeyboardInterrupt:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
+    if ended:
+        os.killpg(process.pid, signal.SIGKILL)
+        out, err = process.communicate()
+    elif process.returncode:
+        ended["failed"] = process.returncode
+        print(err[-2000:], file=sys.stderr)
+    lines = [line for line in out.splitlines() if line.startswith("{")]
+    found = json.loads(lines[-1]) if lines else {}
+    return found if "second" in found else found | ended
+
+
+def header(model: Model, options: argparse.Namespace) -> dict[str, Any]:
+    """What is stored of a model beside its runs."""
+    return {
+        "formula": model.formula,
+        "family": model.family,
+        "rows": len(model.data()),
+        "warmup": options.warmup or model.warmup,
+        "draws": options.draws or model.draws,
+        "limit": options.limit,
+    }
+
+
+def complete(runs: list[dict[str, float]], repeat: int) -> bool:
+    """Whether this repeat need not be run: it is there, or an earlier one did not finish."""
+    return len(runs) > repeat or any("over" in run or "failed" in run for run in runs)
 
 
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--peers", help="Python with Bambi and nutpie; without it hiermod alone")
+    parser.add_argument("--peers", help="Python of the other packages; without it hiermod alone")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--models", nargs="*", default=list(MODELS), choices=list(MODELS))
-    options = parser.parse_args()
-    pythons = {"hiermod": sys.executable} | ({"bambi": options.peers} if options.peers else {})
-    results: dict[str, dict[str, list[dict[str, float]]]] = {}
-    for model in options.models:
-        results[model] = {package: [] for package in pythons}
-        for _ in range(options.repeats):
-            for package, python in pythons.items():
-                results[model][package].append(measure(python, package, model))
-                print(model, package, json.dumps(results[model][package][-1]), flush=True)
-    machine = {"cpus": os.cpu_count(), "machine": platform.machine(), "python": sys.version}
-    (HERE / "results").mkdir(exist_ok=True)
-    (HERE / "results" / "latest.json").write_text(
-        json.dumps({"machine": machine, "results": results}, indent=1)
+    parser.add_argument("--packages", nargs="*", help="default: those of each model")
+    parser.add_argument("--warmup", type=int, help="default: that of each model")
+    parser.add_argument("--draws", type=int, help="default: that of each model")
+    parser.add_argument("--limit", type=float, default=900, help="seconds for one measurement")
+    parser.add_argument(
+        "--resume", action="store_true", help="keep the runs that are there, if made alike"
     )
-    (HERE / "results" / "latest.md").write_text(table(results) + "\n")
-    print("\n" + table(results))
+    parser.add_argument("--output", type=Path, default=RESULTS)
+    options = parser.parse_args()
+
+    stored = json.loads(options.output.read_text()) if options.output.exists() else {}
+    if stored.get("machine") != machine():
+        stored = {"machine": machine(), "models": {}}
+    numbers = versions(options.peers)
+    for name in options.models:
+        model = MODELS[name]
+        head = header(model, options) | {"versions": numbers}
+        old = stored["models"].get(name, {})
+        resumed = options.resume and head.items() <= old.items()
+        runs: dict[str, list[dict[str, float]]] = old["packages"] if resumed else {}
+        stored["models"][name] = head | {
+            "date": datetime.date.today().isoformat(),
+            "packages": runs,
+        }
+        for repeat in range(options.repeats):
+            for package in options.packages or model.packages:
+                python = sys.executable if package == "hiermod" else options.peers
+                if not python or complete(runs.setdefault(package, []), repeat):
+                    continue
+                command = [python, str(HERE / "worker.py"), package, name]
+                command += ["--warmup", str(head["warmup"]), "--draws", str(head["draws"])]
+                command += ["--seed", str(1 + 2 * repeat)]
+                run = measure(command, options.limit)
+                runs[package].append(run)
+                print(name, package, json.dumps(run), flush=True)
+                options.output.parent.mkdir(exist_ok=True)
+                options.output.write_text(json.dumps(stored, indent=1) + "\n")
 
 
 if __name__ == "__main__":

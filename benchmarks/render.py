@@ -1,0 +1,287 @@
+"""The page of results, `docs/benchmarks.md`, from `benchmarks/results/*.json`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+HERE = Path(__file__).parent
+PAGE = HERE.parent / "docs" / "benchmarks.md"
+RESULTS = HERE / "results"
+
+Run = dict[str, float]
+
+HOW = """\
+# Benchmarks
+
+One command measures hiermod beside other packages on the machine it runs on:
+
+```bash
+make bench                          # everything: hours
+make bench BENCH="--models radon"   # one model; the results of the others stay
+make bench-seeds                    # hiermod alone, twenty seeds of every model
+make bench-gradient                 # one gradient beside NumPy and C
+make bench-docs                     # this page, from the stored results
+```
+
+## What is measured
+
+Every measurement is a fresh process, and the packages take turns within every repeat, so that a
+slow minute of the machine meets all of them. A process imports the package and fits the model
+twice, with two seeds: four chains on two cores, each fit timed from the data frame to a posterior
+whose R-hat and effective sample sizes (ESS) have been computed, by ArviZ for all packages. The
+first fit includes all compiling; the second may use again what the package keeps. Stated are the
+smallest bulk ESS and the worst R-hat of all that hiermod reports: coefficients, standard
+deviations, correlations and the effects of every level.
+
+| package | what it is | what a second fit uses again |
+|---|---|---|
+| hiermod | `hiermod.fit` and `.check()` | the compiled program; nothing comes from disk |
+| bambi-nutpie, bambi-pymc, bambi-numpyro | Bambi with three samplers | the built model |
+| pymc-nutpie | PyMC by hand, sampled by nutpie | the compiled model |
+| numpyro | NumPyro by hand, float64, four chains in one batch | the compiled sampler |
+| numpyro-parallel | the same, each chain on a device of its own | the compiled sampler |
+
+All have the same data, row by row, and the same priors. The models by hand are the very model of
+hiermod in non-centred form, correlations included; hiermod chooses the form of each group by the
+data. Bambi's effects of a level are independent of each other, so where hiermod's are correlated
+(bangladesh, chimpanzees, sleepstudy) it fits a simpler model. A measurement that exceeds its limit
+of time is ended and not repeated. Memory is the peak of the main process; what importing alone
+takes is in parentheses.
+"""
+
+
+def number(value: float) -> str:
+    """Three significant digits, but no decimals from 100 on."""
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def spread(values: Sequence[float], form: Callable[[float], str] = number) -> str:
+    """Median, and the range where there are several."""
+    if not values:
+        return "–"
+    middle = form(median(values))
+    if len(values) == 1 or form(min(values)) == form(max(values)):
+        return middle
+    return f"{middle} ({form(min(values))}–{form(max(values))})"
+
+
+def of(runs: Sequence[Run], value: Callable[[Run], float]) -> list[float]:
+    """A figure of the runs that have it."""
+    out = []
+    for run in runs:
+        try:
+            out.append(value(run))
+        except KeyError:
+            continue
+    return out
+
+
+def speed(run: Run) -> float:
+    """Effective draws per second of the second fit."""
+    return run["second_ess"] / run["second"]
+
+
+def cold_speed(run: Run) -> float:
+    """Effective draws per second of the first fit."""
+    return run["first_ess"] / run["first"]
+
+
+def seconds(runs: Sequence[Run], call: str) -> str:
+    """The times of a fit; or how it ended."""
+    found = of(runs, lambda run: run[call])
+    if found:
+        return spread(found)
+    if any("failed" in run for run in runs):
+        return "failed"
+    return f"> {number(max(of(runs, lambda run: run['over'])))}" if runs else "–"
+
+
+def absolute(packages: dict[str, list[Run]]) -> list[str]:
+    """Rows of the table of absolute figures."""
+    rows = []
+    for package, runs in packages.items():
+        hats = of(runs, lambda run: max(run["first_r_hat"], run.get("second_r_hat", 0)))
+        divergences = of(
+            runs, lambda run: run["first_divergences"] + run.get("second_divergences", 0)
+        )
+        memory = spread(of(runs, lambda run: run["peak_mb"]))
+        imported = of(runs, lambda run: run["import_mb"])
+        cells = [
+            package,
+            spread(of(runs, lambda run: run["import"])),
+            seconds(runs, "first"),
+            seconds(runs, "second"),
+            spread(of(runs, lambda run: run["second_ess"])),
+            spread(of(runs, cold_speed)),
+            spread(of(runs, speed)),
+            f"{max(hats):.3f}" if hats else "–",
+            f"{sum(divergences):.0f}" if divergences else "–",
+            f"{memory} ({number(median(imported))})" if imported and memory != "–" else "–",
+        ]
+        rows.append("| " + " | ".join(cells) + " |")
+    return rows
+
+
+def paired(
+    ours: Sequence[Run], theirs: Sequence[Run], ratio: Callable[[Run, Run], float]
+) -> list[float]:
+    """A ratio in every repeat that both have."""
+    out = []
+    for us, them in zip(ours, theirs, strict=False):
+        try:
+            out.append(ratio(us, them))
+        except KeyError:
+            continue
+    return out
+
+
+def ratios(model: str, packages: dict[str, list[Run]]) -> list[str]:
+    """Rows of the table of ratios of hiermod to every peer; above one hiermod is better."""
+    ours, rows = packages.get("hiermod", []), []
+    for peer, theirs in packages.items():
+        if peer == "hiermod":
+            continue
+        first = paired(ours, theirs, lambda us, them: them["first"] / us["first"])
+        total = paired(
+            ours,
+            theirs,
+            lambda us, them: (them["import"] + them["first"]) / (us["import"] + us["first"]),
+        )
+        cells = [model, peer]
+        cells.append(spread(paired(ours, theirs, lambda us, them: speed(us) / speed(them))))
+        if first:
+            cells += [spread(first), spread(total)]
+        else:  # stopped in its first fit: the ratio is larger than that of the limit
+            bounds = paired(
+                ours,
+                theirs,
+                lambda us, them: (them["over"] - them["import"]) / us["first"],
+            )
+            whole = paired(
+                ours, theirs, lambda us, them: them["over"] / (us["import"] + us["first"])
+            )
+            cells += [f"> {number(min(b))}" if b else "–" for b in (bounds, whole)]
+        rows.append("| " + " | ".join(cells) + " |")
+    return rows
+
+
+def conditions(results: dict[str, Any]) -> str:
+    """The machine and the versions."""
+    m = results["machine"]
+    found: dict[str, set[str]] = {}
+    for entry in results["models"].values():
+        for name, version in entry["versions"].items():
+            found.setdefault(name, set()).add(version)
+    dates = sorted({entry["date"] for entry in results["models"].values()})
+    when = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
+    listed = ", ".join(f"{name} {' and '.join(sorted(v))}" for name, v in found.items())
+    return (
+        f"{m['cpu']}, {m['cpus']} CPUs, {m['memory_gb']:g} GB, {m['system']}, "
+        f"Python {m['python']}; {listed}; {when}."
+    )
+
+
+def suite(results: dict[str, Any]) -> str:
+    """Both tables of the suite."""
+    lines = ["## Ratios", "", "Measured on: " + conditions(results), ""]
+    lines += [
+        "How many times as many effective draws per second hiermod gives in a second fit, and how",
+        "many times sooner its first checked posterior is there, without and with the import:",
+        "medians over repeats of the ratio within a repeat, and their range. Above one hiermod is",
+        "ahead.",
+        "",
+        "| model | peer | ESS/s, second fit | first fit | import and first fit |",
+        "|---|---|---|---|---|",
+    ]
+    for name, entry in results["models"].items():
+        lines += ratios(name, entry["packages"])
+    lines += ["", "## Absolute figures", "", "Medians over repeats, and their range.", ""]
+    for name, entry in results["models"].items():
+        repeats = max((len(runs) for runs in entry["packages"].values()), default=0)
+        lines += [
+            f"### {name}",
+            "",
+            f"`{entry['formula']}`, {entry['family']}, {entry['rows']:,} rows; "
+            f"{entry['warmup']} + {entry['draws']} draws of each chain, {repeats} repeats, "
+            f"limit {entry['limit']:g} s.",
+            "",
+            "| package | import s | first fit s | second fit s | smallest ESS | ESS/s, first "
+            "| ESS/s, second | worst R-hat | divergences | memory MB |",
+            "|---|---|---|---|---|---|---|---|---|---|",
+            *absolute(entry["packages"]),
+            "",
+        ]
+    return "\n".join(lines)
+
+
+def seeds(results: dict[str, Any]) -> str:
+    """The table of `seeds.py`."""
+    lines = [
+        "## Many seeds",
+        "",
+        "hiermod alone, by the figures of `fit.check()`: is every fit to be trusted?",
+        "",
+        "| model | R-hat below 1.01 | divergences | smallest ESS: least | median "
+        "| leapfrog steps a draw | median s |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, entry in results["models"].items():
+        runs = entry["runs"]
+        lines.append(
+            f"| {name} | {sum(run['r_hat'] < 1.01 for run in runs)} of {len(runs)} seeds "
+            f"| {sum(run['divergences'] for run in runs):.0f} "
+            f"| {number(min(run['ess'] for run in runs))} "
+            f"| {number(median(run['ess'] for run in runs))} "
+            f"| {number(median(run['n_steps'] for run in runs))} "
+            f"| {number(median(run['seconds'] for run in runs))} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def gradients(results: list[dict[str, Any]]) -> str:
+    """The table of `gradient.py`."""
+    lines = [
+        "## One gradient of a million rows",
+        "",
+        "Log density and gradient of `million`, on one core: the program that the sampler runs",
+        "beside the same arithmetic by hand. Memory is what a call of the compiled program adds to",
+        "the peak of the process, over the size of the data.",
+        "",
+        "| chains | implementation | ms | hiermod's time over it | memory over data |",
+        "|---|---|---|---|---|",
+    ]
+    for row in results:
+        ratio = f"{row['ratio']:.2f}" if "ratio" in row else ""
+        memory = f"{row['memory_over_data']:.2f}" if "memory_over_data" in row else ""
+        lines.append(
+            f"| {row['chains']} | {row['implementation']} | {number(1000 * row['seconds'])} "
+            f"| {ratio} | {memory} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def page(parts: dict[str, Any]) -> str:
+    """The page, from the stored results by the names of their files."""
+    out = [HOW]
+    for name, section in (("latest", suite), ("seeds", seeds), ("gradient", gradients)):
+        if parts.get(name):
+            out.append(section(parts[name]))
+    if len(out) == 1:
+        out.append("There are no stored results yet.\n")
+    return "\n".join(out).rstrip() + "\n"
+
+
+def main() -> None:
+    """Write the page."""
+    stored = {path.stem: json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))}
+    PAGE.write_text(page(stored))
+
+
+if __name__ == "__main__":
+    main()

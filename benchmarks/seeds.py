@@ -1,0 +1,88 @@
+"""hiermod alone, many seeds of every model in one process: is every fit to be trusted?
+
+Prints a line for each model and keeps the figures of every fit in `benchmarks/results/seeds.json`;
+a model that is run again replaces its entry there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import importlib.metadata
+import json
+import os
+import time
+from pathlib import Path
+from statistics import median
+
+from models import MODELS, Model
+from packages import CHAINS, HIERMOD_ENVIRONMENT, HIERMOD_OPTIONS
+
+RESULTS = Path(__file__).parent / "results" / "seeds.json"
+
+os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3"} | HIERMOD_ENVIRONMENT
+
+import hiermod as hm  # noqa: E402
+
+
+def fits(model: Model, seeds: range) -> list[dict[str, float]]:
+    """Figures of the fit of every seed; seconds include the check, those of the first compiling."""
+    data, rows = model.data(), []
+    for seed in seeds:
+        start = time.perf_counter()
+        fit = hm.fit(
+            data,
+            model.formula,
+            family=model.family,
+            chains=CHAINS,
+            warmup=model.warmup,
+            draws=model.draws,
+            seed=seed,
+            progress=False,
+            **model.options,
+            **HIERMOD_OPTIONS,
+        )
+        figures = fit.check().figures
+        rows.append(
+            {
+                "seed": seed,
+                "r_hat": figures["r_hat"],
+                "ess": figures["ess_bulk"],
+                "divergences": figures["divergences"],
+                "n_steps": float(fit.idata["sample_stats"]["n_steps"].mean()),
+                "seconds": time.perf_counter() - start,
+            }
+        )
+    return rows
+
+
+def main() -> None:
+    """Run and store."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--models", nargs="*", default=list(MODELS), choices=list(MODELS))
+    parser.add_argument("--output", type=Path, default=RESULTS)
+    options = parser.parse_args()
+    stored = json.loads(options.output.read_text()) if options.output.exists() else {"models": {}}
+    for name in options.models:
+        runs = fits(MODELS[name], range(1, options.seeds + 1))
+        stored["models"][name] = {
+            "date": datetime.date.today().isoformat(),
+            "hiermod": importlib.metadata.version("hiermod"),
+            "runs": runs,
+        }
+        options.output.parent.mkdir(exist_ok=True)
+        options.output.write_text(json.dumps(stored, indent=1) + "\n")
+        good = sum(run["r_hat"] < 1.01 for run in runs)
+        divergences = sum(run["divergences"] for run in runs)
+        least = min(run["ess"] for run in runs)
+        ess, steps, took = (median(run[k] for run in runs) for k in ("ess", "n_steps", "seconds"))
+        print(
+            f"{name:12} R-hat below 1.01 in {good} of {len(runs)}, {divergences:.0f} divergences, "
+            f"smallest ESS {least:.0f} (median {ess:.0f}), {steps:.1f} steps a draw, {took:.2f} s",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+import copy
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+import hiermod as hm
+
+FOLDER = Path(__file__).parents[2] / "benchmarks"
+
+
+def module(name):
+    spec = importlib.util.spec_from_file_location(f"benchmarks_{name}", FOLDER / f"{name}.py")
+    found = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(found)
+    return found
+
+
+models, render = module("models"), module("render")
+
+
+def run(first, second, ess):
+    figures = {"import": 1.0, "import_mb": 300.0, "peak_mb": 400.0}
+    for call, seconds in (("first", first), ("second", second)):
+        figures |= {call: seconds, f"{call}_ess": ess, f"{call}_r_hat": 1.004}
+        figures |= {f"{call}_divergences": 0}
+    return figures
+
+
+ENTRY = {
+    "formula": "y ~ 1 + (1 | g)",
+    "family": "gaussian",
+    "rows": 1000,
+    "warmup": 500,
+    "draws": 1000,
+    "limit": 900.0,
+    "date": "2020-01-01",
+    "versions": {"hiermod": "0.1.0"},
+    "packages": {
+        "hiermod": [run(3.0, 0.5, 1000.0), run(4.0, 1.0, 1000.0)],
+        "nimble": [run(9.0, 5.0, 1000.0), run(4.0, 5.0, 1000.0)],
+        "slow": [{"import": 2.0, "import_mb": 300.0, "over": 900.0}],
+        "broken": [{"failed": 1}],
+    },
+}
+MACHINE = {"cpu": "a CPU", "cpus": 2, "memory_gb": 8.0, "system": "Linux", "python": "3.11"}
+
+
+def table(page, heading):
+    """Rows of the first table under a heading, as lists of cells."""
+    rows = page.split(heading)[1].split("---|\n")[1].split("\n\n")[0].splitlines()
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+
+
+def test_page_of_results():
+    page = render.page({"latest": {"machine": MACHINE, "models": {"invented": ENTRY}}})
+    assert table(page, "## Ratios") == [
+        # Paired within a repeat: 10 and 5 times as fast, 3 times and as soon.
+        ["invented", "nimble", "7.50 (5.00–10.0)", "2.00 (1.00–3.00)", "1.75 (1.00–2.50)"],
+        ["invented", "slow", "–", "> 299", "> 225"],
+        ["invented", "broken", "–", "–", "–"],
+    ]
+    ours, _, slow, broken = table(page, "### invented")
+    assert ours[2:5] == ["3.50 (3.00–4.00)", "0.75 (0.50–1.00)", "1,000"]
+    assert slow[2:4] == ["> 900", "> 900"]
+    assert broken[2:4] == ["failed", "failed"]
+
+
+def test_pages_of_seeds_and_gradients():
+    seed = {"seed": 1, "r_hat": 1.004, "ess": 900.0, "divergences": 0, "n_steps": 7, "seconds": 2}
+    runs = [seed, seed | {"r_hat": 1.02, "ess": 300.0, "divergences": 3}]
+    page = render.page({"seeds": {"models": {"invented": {"runs": runs}}}})
+    assert table(page, "## Many seeds")[0][1:5] == ["1 of 2 seeds", "3", "300", "600"]
+    rows = [{"chains": 4, "implementation": "C", "seconds": 0.0123, "ratio": 0.5}]
+    page = render.page({"gradient": rows})
+    assert table(page, "## One gradient") == [["4", "C", "12.3", "0.50", ""]]
+
+
+def test_a_page_without_results_says_so():
+    assert "no stored results" in render.page({})
+
+
+def test_a_fit_that_was_not_reached_is_over_the_limit():
+    entry = copy.deepcopy(ENTRY)
+    first_only = {k: v for k, v in run(9.0, 5.0, 1000.0).items() if not k.startswith("second")}
+    entry["packages"]["nimble"] = [first_only | {"over": 900.0}]
+    page = render.page({"latest": {"machine": MACHINE, "models": {"invented": entry}}})
+    assert table(page, "### invented")[1][2:4] == ["9.00", "> 900"]
+    assert table(page, "## Ratios")[0][2:4] == ["–", "3.00"]
+
+
+@pytest.mark.parametrize("name", [n for n in models.MODELS if n != "million"])
+def test_models_by_hand_have_the_priors_of_hiermod(name):
+    """The numbers that the peers are given are those that hiermod prints."""
+    model = models.MODELS[name]
+    priors = hm.model(model.data(), model.formula, family=model.family, **model.options).priors
+    shown = {n: p for n, p in priors["prior"].items() if not n.endswith("_cor")}
+    assert set(priors["prior"]) - set(shown.values()) <= {"lkj(2)"}
+    given = {
+        n: f"{'normal' if len(numbers) == 2 else 'exponential'}({', '.join(map(str, numbers))})"
+        for n, numbers in model.priors.items()
+    }
+    assert given == shown
