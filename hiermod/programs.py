@@ -7,36 +7,51 @@ found again only by a process that does the same from its start.
 
 from __future__ import annotations
 
-import itertools
 import threading
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from typing import Any
 
 import tensorflow as tf
-from tensorflow.python.framework import ops
+from tensorflow.python.eager.polymorphic_function import concrete_function
+from tensorflow.python.ops import control_flow_util_v2
 
 from hiermod import cache
 from hiermod.errors import SamplingError
 from hiermod.quiet import without_notices
 
-SPAN = 1_000_000
-"""Numbers set aside for one program; it takes a few for each loop and function in it."""
-
-_numbering = threading.local()
+_tracing = threading.local()
 _taken: set[int] = set()
 _taking = threading.Lock()
-_next_number = ops.uid
 
 
-def _number() -> int:
-    """The next number for a name: that of the program being traced, or TensorFlow's."""
-    numbers = getattr(_numbering, "numbers", None)
-    return _next_number() if numbers is None else next(numbers)
+def _stable(name: Callable[..., str]) -> Callable[..., str]:
+    """TensorFlow's maker of names ``stem_number``, with other numbers while a label is set."""
+
+    @wraps(name)
+    def named(*parts: str) -> str:
+        made = name(*parts)
+        counts = getattr(_tracing, "counts", None)
+        if counts is None:
+            return made
+        stem = made.rpartition("_")[0]
+        counts[stem] += 1
+        return f"{stem}_{_tracing.start}_{counts[stem]}"
+
+    return named
 
 
-ops.uid = _number
+for _module, _name in (
+    (concrete_function, "_inference_name"),
+    (concrete_function, "_forward_name"),
+    (concrete_function, "_backward_name"),
+    (control_flow_util_v2, "unique_fn_name"),
+    (control_flow_util_v2, "unique_grad_fn_name"),
+):
+    setattr(_module, _name, _stable(getattr(_module, _name)))
 
 
 @contextmanager
@@ -45,17 +60,18 @@ def stable_names(label: str) -> Iterator[None]:
 
     Names must differ within a process, so the same label again gives the next start.
     """
-    start = (1 << 32) + zlib.crc32(label.encode())
+    start = zlib.crc32(label.encode())
     with _taking:
         while start in _taken:
             start += 1
         _taken.add(start)
-    outer = getattr(_numbering, "numbers", None)
-    _numbering.numbers = itertools.count(start * SPAN)
+    outer = vars(_tracing).copy()
+    _tracing.start, _tracing.counts = start, Counter()
     try:
         yield
     finally:
-        _numbering.numbers = outer
+        vars(_tracing).clear()
+        vars(_tracing).update(outer)
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
