@@ -15,6 +15,8 @@ import numpy as np
 import tensorflow as tf
 from scipy.stats import qmc
 
+from hiermod.programs import compiled
+
 LogDensity = Callable[[tf.Tensor, Any], tf.Tensor]
 """``log_density(position, data)``: positions (chains, dimensions) -> log densities (chains,)."""
 
@@ -285,7 +287,7 @@ def block_program(log_density: LogDensity, capacity: int) -> Callable[..., Any]:
         only the first ``tuning.count`` have meaning.
     """
 
-    @tf.function(jit_compile=True, autograph=False)
+    @compiled
     def block(
         state: State, step: StepSize, tuning: Tuning, noise: Noise, data: Any
     ) -> tuple[State, StepSize, Transitions]:

@@ -469,7 +469,7 @@ def run(
                 job.block(min(BLOCK, left), adapt=False, max_steps=settings.max_steps)
             if report:
                 drawn, now = job.count("draws"), time.perf_counter()
-                if drawn >= 4 and now - shown > 1.0:
+                if drawn >= 100 and (now - shown > 1.0 or drawn == settings.draws):
                     r_hat = float(np.nanmax(split_r_hat(job.joined("draws", "position"))))
                     shown = now
                 report(job.progress(seconds(), r_hat))

@@ -49,7 +49,8 @@ class Density:
                 )
         values = {str(name): np.asarray(v, np.float64) for name, v in start.items()}
         out = cls(log_prob, values, dict(bijectors or {}))
-        shape = tf.convert_to_tensor(out(tf.constant(np.stack([out.centre] * 3)), ())).shape
+        three, _ = out._split(tf.constant(np.stack([out.centre] * 3)))
+        shape = tf.convert_to_tensor(log_prob(three)).shape
         if shape != (3,):
             raise ModelError(
                 f"log_prob must return one value a chain: for 3 chains it returned the shape "
