@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import itertools
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-import arviz as az
 import numpy as np
 import pandas as pd
 import xarray as xr
+from scipy import special
+
+from hiermod.inference.diagnostics import LEAST_DRAWS, diagnose
 
 R_HAT_LIMIT = 1.01
-"""Vehtari et al. (2021), section 4."""
+"""Vehtari et al. (2021), section 4; for up to R_HAT_QUANTITIES, see `r_hat_limit`."""
+
+R_HAT_QUANTITIES = 100
 
 ESS_PER_CHAIN = 100
-"""Bulk and tail; Vehtari et al. (2021), section 4."""
+"""Bulk and tail; Vehtari et al. (2021), section 4. A superchain counts as a chain."""
 
 E_BFMI_LIMIT = 0.3
 """Stan's limit; Betancourt (2016), "Diagnosing suboptimal cotangent disintegrations"."""
@@ -50,12 +55,15 @@ class Check:
         ``r_hat`` (worst), ``ess_bulk``, ``ess_tail`` (smallest), ``divergences``, ``e_bfmi``
         (smallest of the chains).
     draws, chains : int
+    superchains : int or None
+        Of nested R-hat; None if R-hat is the split one.
     """
 
     problems: tuple[Problem, ...]
     figures: dict[str, float]
     draws: int
     chains: int
+    superchains: int | None = None
 
     @property
     def ok(self) -> bool:
@@ -65,9 +73,12 @@ class Check:
     @property
     def verdict(self) -> str:
         """The figures in a line."""
-        f = self.figures
+        f, nested = self.figures, ""
+        if self.superchains:
+            size = self.chains // self.superchains
+            nested = f" (nested R-hat, {self.superchains} superchains of {size} chains)"
         return (
-            f"worst R-hat {f['r_hat']:.3f}, smallest ESS {f['ess_bulk']:,.0f} (bulk) and "
+            f"worst R-hat {f['r_hat']:.3f}{nested}, smallest ESS {f['ess_bulk']:,.0f} (bulk) and "
             f"{f['ess_tail']:,.0f} (tail), {f['divergences']:.0f} divergences, "
             f"E-BFMI {f['e_bfmi']:.2f}"
         )
@@ -97,7 +108,7 @@ def _wrapped(text: str, indent: int = 0) -> str:
 
 
 def diagnostics(posterior: xr.Dataset) -> pd.DataFrame:
-    """R-hat and effective sample sizes of every scalar, as ArviZ computes them.
+    """R-hat and effective sample sizes of every scalar.
 
     Parameters
     ----------
@@ -106,53 +117,77 @@ def diagnostics(posterior: xr.Dataset) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Indexed by names such as ``1|tank[3]``; columns ``r_hat`` (rank-normalised, split),
-        ``ess_bulk``, ``ess_tail``.
+        Indexed by names such as ``1|tank[3]``; columns ``r_hat`` (rank-normalised, split; nested if
+        the posterior has `superchains`), ``ess_bulk``, ``ess_tail``.
     """
-    with np.errstate(divide="ignore", invalid="ignore"):  # of chains that never moved
-        return pd.DataFrame(
-            {
-                "r_hat": flatten(az.rhat(_halved(posterior), method="rank")),
-                "ess_bulk": flatten(az.ess(posterior, method="bulk")),
-                "ess_tail": flatten(az.ess(posterior, method="tail", prob=(0.05, 0.95))),
-            }
-        )
+    superchains = superchains_of(posterior)
+    return of_draws(posterior, lambda x: diagnose(x, superchains))
 
 
-def _halved(posterior: xr.Dataset) -> xr.Dataset:
-    """A single chain as two, its halves, for R-hat compares chains; several as they are."""
-    if posterior.sizes["chain"] > 1:
-        return posterior
-    half = posterior.sizes["draw"] // 2
-    parts = [
-        posterior.isel(draw=slice(i * half, (i + 1) * half)).assign_coords(
-            chain=[i], draw=np.arange(half)
-        )
-        for i in (0, 1)
+def of_draws(
+    posterior: xr.Dataset, function: Callable[[Any], dict[str, np.ndarray[Any, Any]]]
+) -> pd.DataFrame:
+    """Apply a function of (chains, draws, quantities...) to all variables.
+
+    Returns
+    -------
+    DataFrame
+        Its columns are the function's keys; a row a scalar, labelled as by `flatten`.
+    """
+    over = ("chain", "draw")
+    found = [
+        function(variable.transpose(*over, ...).to_numpy())
+        for variable in posterior.data_vars.values()
     ]
-    return xr.concat(parts, "chain")
+    columns = {k: np.concatenate([f[k].ravel() for f in found]) for k in found[0]}
+    return pd.DataFrame(columns, index=_labels(posterior, without=over))
+
+
+def superchains_of(posterior: xr.Dataset) -> int | None:
+    """Number of superchains, if the chains are still in superchains of several chains."""
+    superchains, chains = int(posterior.attrs.get("superchains", 1)), posterior.sizes["chain"]
+    return superchains if 1 < superchains < chains and chains % superchains == 0 else None
+
+
+def r_hat_limit(quantities: int, groups: int) -> float:
+    """Limit for the worst R-hat of so many quantities.
+
+    Where chains agree, R-hat² - 1 is about χ²/(ESS a group) with ``groups - 1`` degrees of
+    freedom, divided by these. The excess over 1 that is allowed grows as does the quantile of χ²
+    that one of the quantities is expected to exceed, from that of 100.
+
+    Parameters
+    ----------
+    quantities : int
+    groups : int
+        What R-hat compares: halves of chains, or superchains.
+
+    Returns
+    -------
+    float
+        1.01 up to 100 quantities; of four chains, 1.013 for 1000 and 1.015 for 4000.
+    """
+    largest, usual = (
+        special.chdtri(groups - 1, 1 / max(n, R_HAT_QUANTITIES))
+        for n in (quantities, R_HAT_QUANTITIES)
+    )
+    return round(float(1 + (R_HAT_LIMIT - 1) * largest / usual), 3)
 
 
 def flatten(data: xr.Dataset) -> pd.Series:
     """A Series of all elements of all variables, labelled ``name[label, label]``."""
-    data = (
-        data.to_dataset()
-        if hasattr(data, "to_dataset") and not isinstance(data, xr.Dataset)
-        else data
-    )
+    values = [variable.to_numpy().ravel() for variable in data.data_vars.values()]
+    return pd.Series(np.concatenate(values), index=_labels(data))
+
+
+def _labels(data: xr.Dataset, without: tuple[str, ...] = ()) -> list[str]:
+    """Labels of the elements of all variables, some dimensions aside."""
     labels: list[str] = []
-    values: list[np.ndarray[Any, Any]] = []
     for name, variable in data.data_vars.items():
-        index = (
-            pd.MultiIndex.from_product([variable[d].to_numpy() for d in variable.dims])
-            if variable.dims
-            else None
-        )
-        labels += (
-            [str(name)] if index is None else [f"{name}[{', '.join(map(str, k))}]" for k in index]
-        )
-        values.append(variable.to_numpy().ravel())
-    return pd.Series(np.concatenate(values), index=labels)
+        dims = [d for d in variable.dims if d not in without]
+        keys = itertools.product(*(pd.Index(variable[d].to_numpy()) for d in dims))
+        labels += [f"{name}[{', '.join(map(str, k))}]" if dims else str(name) for k in keys]
+    return labels
 
 
 def e_bfmi(sample_stats: xr.Dataset) -> np.ndarray[Any, Any]:
@@ -184,8 +219,9 @@ def check(posterior: xr.Dataset, sample_stats: xr.Dataset) -> Check:
         "e_bfmi": float(energy.min()),
     }
     target = float(posterior.attrs.get("target_accept", 0.8))
-    problems = tuple(_problems(table, figures, energy, chains, draws, target))
-    return Check(problems, figures, draws, chains)
+    superchains = superchains_of(posterior)
+    problems = tuple(_problems(table, figures, energy, chains, draws, superchains, target))
+    return Check(problems, figures, draws, chains, superchains)
 
 
 def varying(posterior: xr.Dataset) -> xr.Dataset:
@@ -205,7 +241,7 @@ def varying(posterior: xr.Dataset) -> xr.Dataset:
                 values, dims=("chain", "draw", pair), coords={pair: labels}, name=name
             )
         out[name] = variable
-    return xr.Dataset(out)
+    return xr.Dataset(out, attrs=posterior.attrs)
 
 
 def _worst(series: pd.Series, ascending: bool) -> str:
@@ -220,6 +256,7 @@ def _problems(
     energy: Any,
     chains: int,
     draws: int,
+    superchains: int | None,
     target: float,
 ) -> Iterator[Problem]:
     if chains < 2:
@@ -234,16 +271,23 @@ def _problems(
             f"{table.index[undefined][0]}.",
             "The chains are stuck: look at fit.plot_trace(), and at priors and data of that part.",
         )
-    if figures["r_hat"] > R_HAT_LIMIT:
-        high = table["r_hat"][table["r_hat"] > R_HAT_LIMIT]
+    limit = r_hat_limit(len(table), superchains or 2 * max(chains, 2))
+    if figures["r_hat"] > limit:
+        high = table["r_hat"][table["r_hat"] > limit]
+        name = "Nested R-hat" if superchains else "R-hat"
         yield Problem(
-            f"R-hat is above {R_HAT_LIMIT} for {len(high)} of {len(table)} quantities, up to "
+            f"{name} is above {limit} for {len(high)} of {len(table)} quantities, up to "
             f"{figures['r_hat']:.3f}: {_worst(high, ascending=False)}.",
             f"The chains do not agree yet. Run longer (warmup and draws doubled, from {draws} "
             f"draws); if that does not help, look at fit.plot_trace() for chains in different "
             f"places, and give the parameters named here tighter priors.",
         )
-    least = ESS_PER_CHAIN * chains
+    if draws < LEAST_DRAWS:
+        yield Problem(
+            f"Chains of {draws} draws are too short for effective sample sizes.",
+            f"Run at least {LEAST_DRAWS} draws, better many more: draws=100.",
+        )
+    least = ESS_PER_CHAIN * (superchains or chains)
     for column, what in (("ess_bulk", "means and medians"), ("ess_tail", "interval ends")):
         if figures[column] < least:
             low = table[column][table[column] < least]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import arviz as az
 import pandas as pd
 import xarray as xr
 
 from hiermod.errors import ModelError, did_you_mean
-from hiermod.results.checks import diagnostics, flatten, varying
+from hiermod.inference.diagnostics import mcse_mean
+from hiermod.results.checks import diagnostics, flatten, of_draws, varying
 
 
 def check_probability(value: float) -> None:
@@ -35,7 +35,8 @@ def summary(
     -------
     DataFrame
         Columns ``mean``, ``sd``, the ends of the interval such as ``5%`` and ``95%``,
-        ``mcse_mean``, ``ess_bulk``, ``ess_tail``, ``r_hat``, the last four as ArviZ computes them.
+        ``mcse_mean``, ``ess_bulk``, ``ess_tail``, ``r_hat``, the last four as ArviZ computes them;
+        ``r_hat`` is nested if the posterior has superchains.
 
     Raises
     ------
@@ -58,7 +59,7 @@ def summary(
             "sd": flatten(shown.std(over, ddof=1)),
             f"{100 * tail:g}%": flatten(shown.quantile(tail, over).drop_vars("quantile")),
             f"{100 - 100 * tail:g}%": flatten(shown.quantile(1 - tail, over).drop_vars("quantile")),
-            "mcse_mean": flatten(az.mcse(shown, method="mean")),
+            "mcse_mean": of_draws(shown, lambda x: {"mean": mcse_mean(x)})["mean"],
             "ess_bulk": checks["ess_bulk"],
             "ess_tail": checks["ess_tail"],
             "r_hat": checks["r_hat"],

@@ -6,11 +6,12 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 import xarray as xr
-from scipy import special, stats
+from scipy import signal, special, stats
 
 import hiermod as hm
 from hiermod import inference, results
-from hiermod.results import rows
+from hiermod.inference.diagnostics import diagnose
+from hiermod.results import checks, rows
 
 N = 24
 CHAINS, DRAWS = 2, 50
@@ -416,6 +417,79 @@ def test_one_chain_is_not_enough():
     one = {"chain": [0]}
     found = results.check(posterior().isel(one), statistics().isel(one))
     assert "There is one chain only." in [p.what for p in found.problems]
+
+
+def many(x, **attrs):
+    """A posterior of one variable of many levels, and its sampler's statistics."""
+    draws = xr.Dataset({"u": (("chain", "draw", "level"), x)}, attrs=attrs)
+    sampler = xr.Dataset(
+        {
+            "diverging": (("chain", "draw"), np.zeros(x.shape[:2], bool)),
+            "energy": (("chain", "draw"), np.random.default_rng(1).normal(size=x.shape[:2])),
+        }
+    )
+    return draws.assign_coords(level=np.arange(x.shape[2])), sampler
+
+
+def test_the_worst_of_thousands_may_be_worse_than_that_of_a_few():
+    """ESS 1500: without trouble 1.01 is exceeded, and a chain half a sd off is still found."""
+    noise = np.random.default_rng(8).normal(size=(4, 500, 4000))
+    x = signal.lfilter([1], [1, -1 / 7], noise, axis=1) * np.sqrt(1 - 1 / 49)
+    draws, sampler = many(x)
+    found = results.check(draws, sampler)
+    assert 1.01 < found.figures["r_hat"] < 1.015
+    assert found.ok
+    x[2, :, 1234] += 0.5
+    problems = results.check(draws, sampler).problems
+    assert problems[0].what.startswith("R-hat is above 1.015 for 1 of 4000 quantities")
+    assert all(p.what.endswith(": u[1234].") for p in problems)
+
+
+def test_limits_of_r_hat():
+    limit = checks.r_hat_limit
+    assert [limit(n, 8) for n in (1, 42, 100)] == [1.01] * 3
+    assert [limit(n, 8) for n in (1000, 4000)] == [1.013, 1.015]
+    for n in (1000, 4000):  # the worst of n at an ESS where 1.01 is the worst of 100
+        per_group = stats.chi2.isf(1 / 100, 7) / 7 / (1.01**2 - 1)
+        worst = np.sqrt(1 + stats.chi2.isf(1 / n, 7) / 7 / per_group)
+        assert limit(n, 8) == pytest.approx(worst, abs=6e-4)
+    assert limit(4000, 16) < limit(4000, 8)
+
+
+def test_superchains_are_checked_by_nested_r_hat():
+    generator = np.random.default_rng(6)
+    x = generator.normal(size=(256, 12, 3))
+    draws, sampler = many(x, superchains=16)
+    table = results.summary(draws)
+    np.testing.assert_array_equal(table["r_hat"], diagnose(x, 16)["r_hat"])
+    found = results.check(draws, sampler)
+    assert found.ok
+    assert "(nested R-hat, 16 superchains of 16 chains)" in found.verdict
+    assert found.figures["r_hat"] == table["r_hat"].max()
+
+    x[:, :, 1] += np.repeat(generator.normal(0, 0.5, 16), 16)[:, None]  # where each began
+    found = results.check(draws, sampler)
+    assert found.problems[0].what.startswith("Nested R-hat is above 1.01 for 1 of 3 quantities")
+    assert "u[1]" in found.problems[0].what
+
+
+def test_chains_that_are_no_longer_in_superchains():
+    draws, sampler = many(np.random.default_rng(6).normal(size=(8, 200, 3)), superchains=4)
+    assert results.check(draws, sampler).superchains == 4
+    seven = {"chain": slice(7)}
+    found = results.check(draws.isel(seven), sampler.isel(seven))
+    assert found.superchains is None
+    assert "nested" not in found.verdict
+
+
+def test_superchains_of_a_draw_or_two():
+    x = np.random.default_rng(6).normal(size=(4096, 2, 3))
+    draws, sampler = many(x, superchains=8)
+    found = results.check(draws, sampler)
+    assert [p.what for p in found.problems] == [
+        "Chains of 2 draws are too short for effective sample sizes."
+    ]
+    assert found.figures["r_hat"] < 1.01
 
 
 # --- pooling ------------------------------------------------------------------------------------
