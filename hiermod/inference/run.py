@@ -483,6 +483,9 @@ def run(
         if not job.rows["draws"]:
             raise
         interrupted = True
+    if checkpoint and not interrupted:
+        job.seconds = seconds()
+        checkpoint.write(_arrays(job), _record(job))
     names = [n for n in Transitions._fields if n not in ("position", "gradient")]
 
     def stacked(kind: str) -> tuple[FloatArray, dict[str, NDArray[Any]]]:
