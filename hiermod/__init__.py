@@ -14,7 +14,7 @@ with without_notices():
     with _keeping(_tf.__version__):
         _tf.config.list_physical_devices()
 
-from hiermod.api import Fit, Model, fit, model
+from hiermod.api import Fit, Model, Posterior, fit, model, resume, sample
 from hiermod.datasets import list_data, load_data
 from hiermod.errors import (
     DataError,
@@ -34,10 +34,13 @@ __all__ = [
     "HiermodError",
     "Model",
     "ModelError",
+    "Posterior",
     "PriorError",
     "SamplingError",
     "fit",
     "list_data",
     "load_data",
     "model",
+    "resume",
+    "sample",
 ]

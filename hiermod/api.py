@@ -8,7 +8,9 @@ from __future__ import annotations
 import functools
 import inspect
 import os
+import pickle
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
@@ -19,11 +21,12 @@ import xarray as xr
 
 from hiermod import formula as formulas
 from hiermod import inference, models, plots, results
-from hiermod.errors import DataError, FormulaError, ModelError, did_you_mean
+from hiermod.errors import DataError, FormulaError, ModelError, SamplingError, did_you_mean
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
 
     from hiermod.formula import Design
 
@@ -160,8 +163,13 @@ class Model:
         *,
         chains: int = 4,
         warmup: int = 500,
-        draws: int = 1000,
+        draws: int | None = None,
         target_accept: float = 0.8,
+        until: str | None = None,
+        max_seconds: float | None = None,
+        keep_warmup: bool = False,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: float = 30.0,
         seed: int | None = None,
         progress: bool = True,
     ) -> Fit:
@@ -170,11 +178,26 @@ class Model:
         Parameters
         ----------
         chains : int
-            All chains run as one batch.
-        warmup, draws : int
-            Transitions of each chain that adapt, and that are kept.
+            All chains run as one batch. From 32 on they are grouped into superchains with common
+            starting points, and `Fit.check` reports nested R-hat, which needs few draws of each.
+        warmup : int
+            Transitions of each chain that adapt.
+        draws : int, optional
+            Transitions of each chain that are kept: 1000, or with `until` at most 20,000.
         target_accept : float
             Mean acceptance the step size is adapted to; higher is slower and safer.
+        until : str, optional
+            Stop when the draws are enough: ``"ess >= 400"`` asks that of the bulk and the tail ESS
+            of every quantity, and an R-hat below 1.01, or the one given as in
+            ``"ess >= 400 and r_hat < 1.005"``.
+        max_seconds : float, optional
+            Stop the draws when the run took that long; warm-up is always finished.
+        keep_warmup : bool
+            Keep warm-up too, as groups ``warmup_posterior`` and ``warmup_sample_stats``.
+        checkpoint : path, optional
+            A file to write the state of the run to, from which `hiermod.resume` goes on.
+        checkpoint_every : float
+            Seconds between two writes.
         seed : int, optional
             The same seed gives the same draws; by default a new one, which is recorded.
         progress : bool
@@ -191,17 +214,62 @@ class Model:
             If an option is out of range, or no finite starting point is found; says which part
             of the model is not finite.
         """
-        settings = inference.Settings(warmup, draws, target_accept, _seed(seed))
+        if draws is None:
+            draws = 1000 if until is None else 20_000
+        settings = inference.Settings(
+            warmup,
+            draws,
+            target_accept,
+            _seed(seed),
+            keep_warmup=keep_warmup,
+            until=until,
+            max_seconds=max_seconds,
+        )
+        inference.check_whole("chains", chains, 1)
+        place = None
+        if checkpoint is not None:
+            header = {"settings": asdict(settings), "model": self._joint.fingerprint}
+            place = inference.Checkpoint(
+                Path(checkpoint), header, self._pickled(), checkpoint_every
+            )
         joint = self._joint
         centre, scale = joint.start()
         start = inference.start_positions(
             joint.log_density, joint.arguments, centre, chains, settings.seed, scale, joint.explain
         )
-        with inference.Bar(chains, settings.warmup + settings.draws, show=progress) as bar:
+        return self._run(settings, start, scale, place, progress=progress, resume=False)
+
+    def _run(
+        self,
+        settings: inference.Settings,
+        start: NDArray[np.float64],
+        scale: NDArray[np.float64] | None,
+        checkpoint: inference.Checkpoint | None,
+        *,
+        progress: bool,
+        resume: bool,
+    ) -> Fit:
+        joint = self._joint
+        with inference.Bar(settings.warmup + settings.draws, show=progress) as bar:
             found = inference.run(
-                joint.log_density, start, settings, joint.arguments, scale, report=bar
+                joint.log_density,
+                start,
+                settings,
+                joint.arguments,
+                scale,
+                report=bar if progress else None,
+                quantities=lambda position: results.quantities(joint, position),
+                checkpoint=checkpoint,
+                resume=resume,
             )
         return Fit(self, results.inference_data(results.convert(joint, found)))
+
+    def _pickled(self) -> bytes:
+        """The model as bytes; none if the user's own functions cannot be pickled."""
+        try:
+            return pickle.dumps(self)
+        except (pickle.PicklingError, AttributeError, TypeError):
+            return b""
 
     def __repr__(self) -> str:
         """Formula, family, data and priors."""
@@ -211,21 +279,19 @@ class Model:
         return results.describe_html(self.specification, self.priors)
 
 
-class Fit:
-    """A posterior and everything that can be asked of it.
+class Posterior:
+    """Draws, and what can be asked of them without knowing the model.
 
-    Made by `hiermod.fit`.
+    Made by `hiermod.sample`.
 
     Attributes
     ----------
-    model : Model
     idata : InferenceData (ArviZ 0.x) or DataTree (ArviZ 1.x)
-        Groups ``posterior``, ``sample_stats``, ``observed_data`` and ``constant_data``; the
-        ``add_`` methods add more. All of ArviZ works on it.
+        Groups ``posterior`` and ``sample_stats``. All of ArviZ works on it.
     """
 
-    def __init__(self, model: Model, idata: Any) -> None:
-        self.model, self.idata = model, idata
+    def __init__(self, idata: Any) -> None:
+        self.idata = idata
 
     @property
     def posterior(self) -> xr.Dataset:
@@ -274,6 +340,58 @@ class Fit:
         """
         return self._check
 
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write `idata` to a NetCDF file, whole or not at all.
+
+        Parameters
+        ----------
+        path : path
+            An older file there stays as it was if writing fails.
+
+        Returns
+        -------
+        Path
+        """
+        return results.save(self.idata, path)
+
+    def plot_trace(self, var_names: Sequence[str] | None = None, **options: Any) -> Figure:
+        """Density and trace of every scalar; see `hiermod.plots.trace`."""
+        return plots.trace(self.idata, var_names, **options)
+
+    def plot_rank(self, var_names: Sequence[str] | None = None, **options: Any) -> Figure:
+        """Ranks of the draws of each chain; see `hiermod.plots.rank`."""
+        return plots.rank(self.idata, var_names, **options)
+
+    def plot_forest(self, var_names: Sequence[str] | None = None, **options: Any) -> Axes:
+        """Intervals of many parameters; see `hiermod.plots.forest`."""
+        return plots.forest(self.idata, var_names, **options)
+
+    def plot_densities(self, var_name: str, **options: Any) -> Figure:
+        """A small panel with the density of every level; see `hiermod.plots.densities`."""
+        return plots.densities(self.idata, var_name, **options)
+
+    def __repr__(self) -> str:
+        """Verdict and table."""
+        return f"{self.check()}\n\n{self.summary().round(3)}"
+
+
+class Fit(Posterior):
+    """A posterior and everything that can be asked of it.
+
+    Made by `hiermod.fit`.
+
+    Attributes
+    ----------
+    model : Model
+    idata : InferenceData (ArviZ 0.x) or DataTree (ArviZ 1.x)
+        Groups ``posterior``, ``sample_stats``, ``observed_data`` and ``constant_data``; the
+        ``add_`` methods add more. All of ArviZ works on it.
+    """
+
+    def __init__(self, model: Model, idata: Any) -> None:
+        super().__init__(idata)
+        self.model = model
+
     def add_log_likelihood(self) -> Fit:
         """Add the group ``log_likelihood``, for `az.loo` and the like; returns the fit.
 
@@ -316,36 +434,6 @@ class Fit:
         data = results.per_row(s, s.design.response.name, values, results.attributes(s))
         results.add_group(self.idata, name, data)
         return self
-
-    def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write `idata` to a NetCDF file, whole or not at all.
-
-        Parameters
-        ----------
-        path : path
-            An older file there stays as it was if writing fails.
-
-        Returns
-        -------
-        Path
-        """
-        return results.save(self.idata, path)
-
-    def plot_trace(self, var_names: Sequence[str] | None = None, **options: Any) -> Figure:
-        """Density and trace of every scalar; see `hiermod.plots.trace`."""
-        return plots.trace(self.idata, var_names, **options)
-
-    def plot_rank(self, var_names: Sequence[str] | None = None, **options: Any) -> Figure:
-        """Ranks of the draws of each chain; see `hiermod.plots.rank`."""
-        return plots.rank(self.idata, var_names, **options)
-
-    def plot_forest(self, var_names: Sequence[str] | None = None, **options: Any) -> Axes:
-        """Intervals of many parameters; see `hiermod.plots.forest`."""
-        return plots.forest(self.idata, var_names, **options)
-
-    def plot_densities(self, var_name: str, **options: Any) -> Figure:
-        """A small panel with the density of every level; see `hiermod.plots.densities`."""
-        return plots.densities(self.idata, var_name, **options)
 
     def plot_ppc(self, *, seed: int | None = None, **options: Any) -> Axes:
         """Observed responses and ones the model predicts; see `hiermod.plots.ppc`.
@@ -530,8 +618,13 @@ def fit(
     functions: Mapping[str, Callable[..., Any]] | None = None,
     chains: int = 4,
     warmup: int = 500,
-    draws: int = 1000,
+    draws: int | None = None,
     target_accept: float = 0.8,
+    until: str | None = None,
+    max_seconds: float | None = None,
+    keep_warmup: bool = False,
+    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_every: float = 30.0,
     seed: int | None = None,
     progress: bool = True,
 ) -> Fit:
@@ -541,7 +634,9 @@ def fit(
     ----------
     data, formula, family, link, priors, center, noncentered, dropna, functions
         As for `model`.
-    chains, warmup, draws, target_accept, seed, progress
+    chains, warmup, draws, target_accept, until, max_seconds
+        As for `Model.fit`.
+    keep_warmup, checkpoint, checkpoint_every, seed, progress
         As for `Model.fit`.
 
     Returns
@@ -577,6 +672,154 @@ def fit(
         warmup=warmup,
         draws=draws,
         target_accept=target_accept,
+        until=until,
+        max_seconds=max_seconds,
+        keep_warmup=keep_warmup,
+        checkpoint=checkpoint,
+        checkpoint_every=checkpoint_every,
         seed=seed,
         progress=progress,
+    )
+
+
+@_known_keywords
+def resume(
+    path: str | os.PathLike[str],
+    *,
+    model: Model | None = None,
+    checkpoint_every: float = 30.0,
+    progress: bool = True,
+) -> Fit:
+    """Go on with a fit from its checkpoint, to the draws that it would have had.
+
+    Parameters
+    ----------
+    path : path
+        What `fit` was given as ``checkpoint=``; it goes on being written. The file holds the model
+        as a pickle: open only files that you trust.
+    model : Model, optional
+        The model that was fitted; needed only where it could not be pickled, for example because
+        of ``functions=`` without a module.
+    checkpoint_every, progress
+        As for `Model.fit`.
+
+    Returns
+    -------
+    Fit
+
+    Raises
+    ------
+    SamplingError
+        If the file is no checkpoint, or one of another model or of other versions of the software.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import hiermod as hm
+    >>> kline = hm.load_data("Kline")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = f"{folder}/tools.checkpoint"
+    ...     made = hm.model(kline, "total_tools ~ 1", family="poisson")
+    ...     whole = made.fit(seed=1, draws=50, checkpoint=file, checkpoint_every=0, progress=False)
+    ...     again = hm.resume(file, progress=False)
+    >>> bool((again.posterior["Intercept"] == whole.posterior["Intercept"]).all())
+    True
+    """
+    record, blob = inference.read(Path(path))
+    if model is None and not blob:
+        raise SamplingError(
+            f"the model in {str(path)!r} could not be stored with it: give it as model=."
+        )
+    model = model or pickle.loads(blob)
+    header = record["header"]
+    if model._joint.fingerprint != header["model"]:
+        raise SamplingError(
+            f"the checkpoint {str(path)!r} is of another model, or of other data: resume it with "
+            "the model that was fitted."
+        )
+    place = inference.Checkpoint(Path(path), header, blob, checkpoint_every)
+    settings = inference.Settings(**header["settings"])
+    centre, scale = model._joint.start()
+    return model._run(settings, centre, scale, place, progress=progress, resume=True)
+
+
+@_known_keywords
+def sample(
+    log_prob: Callable[[dict[str, Any]], Any],
+    start: Mapping[str, Any],
+    *,
+    bijectors: Mapping[str, Any] | None = None,
+    chains: int = 4,
+    warmup: int = 500,
+    draws: int | None = None,
+    target_accept: float = 0.8,
+    until: str | None = None,
+    max_seconds: float | None = None,
+    keep_warmup: bool = False,
+    seed: int | None = None,
+    progress: bool = True,
+) -> Posterior:
+    """Sample from any log density written in TensorFlow, with the engine of `fit`.
+
+    Parameters
+    ----------
+    log_prob : function
+        From a dict of float64 tensors, each (chains, ...) with an axis for the chains in front, to
+        log densities (chains,). It is compiled by XLA; another call with the same function and the
+        same shapes compiles nothing.
+    start : mapping
+        From names to values of the shape of one draw; chains start around it.
+    bijectors : mapping, optional
+        From names to `tfp.bijectors`, for variables that are not free: ``{"tau": tfb.Exp()}``.
+        `log_prob` gets constrained values, and the Jacobian is added to it.
+    chains, warmup, draws, target_accept, until, max_seconds, keep_warmup, seed, progress
+        As for `Model.fit`.
+
+    Returns
+    -------
+    Posterior
+
+    Raises
+    ------
+    ModelError
+        If `log_prob` does not return one value a chain.
+    SamplingError
+        If an option is out of range, or no finite starting point is found.
+
+    Examples
+    --------
+    >>> import hiermod as hm
+    >>> import tensorflow as tf
+    >>> def log_prob(v):
+    ...     return -0.5 * tf.reduce_sum((v["x"] - 3.0) ** 2, axis=-1)
+    >>> found = hm.sample(log_prob, {"x": [0.0, 0.0]}, seed=1, progress=False)
+    >>> bool(abs(found.posterior["x"].mean() - 3.0) < 0.1)
+    True
+    """
+    if draws is None:
+        draws = 1000 if until is None else 20_000
+    settings = inference.Settings(
+        warmup,
+        draws,
+        target_accept,
+        _seed(seed),
+        keep_warmup=keep_warmup,
+        until=until,
+        max_seconds=max_seconds,
+    )
+    density = models.Density.make(log_prob, start, bijectors)
+    places = inference.start_positions(density, (), density.centre, chains, settings.seed)
+
+    def scalars(position: NDArray[np.float64]) -> NDArray[np.float64]:
+        values = density.values(position).values()
+        return np.concatenate([v.reshape(*v.shape[:2], -1) for v in values], axis=-1)
+
+    with inference.Bar(warmup + draws, show=progress) as bar:
+        found = inference.run(
+            density, places, settings, report=bar if progress else None, quantities=scalars
+        )
+    return Posterior(
+        results.inference_data(
+            results.sampled_groups(found, lambda x: results.plain(density.values(x), found))
+        )
     )

@@ -1,4 +1,4 @@
-"""Warm-up: its windows, the pooled metric and the trajectory length."""
+"""Warm-up: its windows and the metric that they learn."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse.linalg import svds
 
 FloatArray = NDArray[np.float64]
+
+DENSE = 500
+"""Up to so many dimensions all eigenvalues of the correlation are found; else the largest."""
 
 
 @dataclass(frozen=True)
@@ -92,35 +96,56 @@ def rough_scale(draws: FloatArray, gradients: FloatArray) -> FloatArray:
     return np.asarray(np.sqrt((spread + 1e-12) / (slope + 1e-12)))
 
 
-def largest_scale(draws: FloatArray, scale: FloatArray) -> float:
-    """Standard deviation along the widest direction after scaling; 1 if scaling is perfect.
+def directions(
+    draws: FloatArray, scale: FloatArray, rank: int
+) -> tuple[FloatArray, FloatArray, float]:
+    """The directions in which a diagonal metric is most wrong, and the variances along them.
 
-    A trajectory must be long enough for the widest direction, as in SNAPER (Sountsov and Hoffman
-    2021). The largest eigenvalue of the sample correlation matrix is found by power iteration,
-    and freed of the bias that few draws in many dimensions give it (Baik and Silverstein 2006,
-    spiked covariance model).
+    Eigenvectors of the sample correlation matrix whose eigenvalues are beyond what noise alone
+    gives (Marchenko and Pastur 1967). Few draws in many dimensions exaggerate eigenvalues: they
+    are freed of that bias (Baik and Silverstein 2006, spiked covariance model) and shrunk for the
+    error of their vectors (Donoho, Gavish and Johnstone 2018, Frobenius loss). Consecutive draws
+    resemble each other, and count half.
 
     Parameters
     ----------
     draws : array, shape (draws, chains, dimensions)
     scale : array, shape (dimensions,)
+        Standard deviations.
+    rank : int
+        Most directions to return.
 
     Returns
     -------
-    float, at least 1
+    vectors : array, shape (dimensions, rank)
+        Orthonormal; zero where there are fewer directions.
+    variances : array, shape (rank,)
+        One where there are fewer.
+    longest : float, at least 1
+        Standard deviation along the widest direction that is left, once these are scaled away.
     """
     flat = draws.reshape(-1, draws.shape[-1])
     n, dimensions = flat.shape
-    white = (flat - flat.mean(axis=0)) / scale
-    vector = np.random.default_rng(0).standard_normal(dimensions)
-    observed = 0.0
-    for _ in range(30):
-        vector /= np.linalg.norm(vector)
-        product = white.T @ (white @ vector) / n
-        observed = float(vector @ product)
-        vector = product
-    ratio = dimensions / n
-    if observed <= (1 + np.sqrt(ratio)) ** 2:  # within what noise alone gives
-        return 1.0
-    middle = observed + 1 - ratio
-    return float(np.sqrt(max(1.0, (middle + np.sqrt(middle**2 - 4 * observed)) / 2)))
+    white = (flat - flat.mean(axis=0)) / scale / np.sqrt(n)
+    if dimensions <= DENSE:
+        found, vectors = np.linalg.eigh(white.T @ white)
+    else:
+        k = min(rank + 1, n - 1)
+        _, roots, transposed = svds(white, k=k, v0=np.ones(min(white.shape)))
+        found, vectors = roots**2, transposed.T
+    ratio = 2 * dimensions / n
+    high, low = (1 + np.sqrt(ratio)) ** 2, max(1 - np.sqrt(ratio), 0.0) ** 2
+    beyond = (found > high) | ((found < low) & (ratio < 0.5))
+    found, vectors = found[beyond], vectors[:, beyond]
+    middle = found + 1 - ratio
+    root = np.sqrt(np.maximum(middle**2 - 4 * found, 0))
+    true = np.where(found > 1, middle + root, middle - root) / 2
+    # The squared cosine of the angle between a vector and the true one.
+    cosine = np.clip((1 - ratio / (true - 1) ** 2) / (1 + ratio / (true - 1)), 0, 1)
+    shrunk = 1 + cosine * (true - 1)
+    order = np.argsort(-np.abs(np.log(shrunk)))
+    used, rest = order[:rank], order[rank:]
+    out, variances = np.zeros((dimensions, rank)), np.ones(rank)
+    out[:, : len(used)], variances[: len(used)] = vectors[:, used], shrunk[used]
+    left = np.concatenate([[1.0], true[rest], true[used] / shrunk[used]])
+    return out, variances, float(np.sqrt(left.max()))

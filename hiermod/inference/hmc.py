@@ -13,6 +13,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
+from scipy.stats import qmc
+
+from hiermod.programs import compiled
 
 LogDensity = Callable[[tf.Tensor, Any], tf.Tensor]
 """``log_density(position, data)``: positions (chains, dimensions) -> log densities (chains,)."""
@@ -26,6 +29,9 @@ GAMMA, T0, KAPPA = 0.05, 10.0, 0.75
 STEP_JITTER = 0.5
 """Step sizes are uniform between this share of the adapted one and the whole: where the posterior
 is more sharply curved than on average, a chain with one step size for all can be stuck for long."""
+
+LENGTH_JITTER = 0.5
+"""Trajectory lengths are uniform within this share of their mean, more or less."""
 
 
 class State(NamedTuple):
@@ -62,20 +68,52 @@ class StepSize(NamedTuple):
     shrink_to: tf.Tensor
 
 
+class Metric(NamedTuple):
+    """The inverse mass matrix: ``D (I + V (diag(values) - I) V') D`` with ``D = diag(scale)``.
+
+    Attributes
+    ----------
+    scale : (dimensions,), standard deviations
+    vectors : (dimensions, rank), orthonormal directions V in the scaled space, zero where unused
+    values : (rank,), variances along them, one where unused
+    """
+
+    scale: tf.Tensor
+    vectors: tf.Tensor
+    values: tf.Tensor
+
+    def _along(self, x: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
+        """Stretch x (chains, dimensions), in the scaled space, along the directions."""
+        inside = tf.linalg.matmul(x, self.vectors) * (factor - 1.0)
+        return x + tf.linalg.matmul(inside, self.vectors, transpose_b=True)
+
+    def velocity(self, gradient: tf.Tensor) -> tf.Tensor:
+        """Inverse mass matrix times a gradient, both (chains, dimensions)."""
+        return self.scale * self._along(self.scale * gradient, self.values)
+
+    def spread(self, white: tf.Tensor) -> tf.Tensor:
+        """Velocities with the covariance of the metric, from standard normal numbers."""
+        return self.scale * self._along(white, tf.sqrt(self.values))
+
+    def whiten(self, velocity: tf.Tensor) -> tf.Tensor:
+        """The inverse of `spread`."""
+        return self._along(velocity / self.scale, tf.math.rsqrt(self.values))
+
+
 class Tuning(NamedTuple):
     """What a block is told, and does not change.
 
     Attributes
     ----------
-    scale : (dimensions,), standard deviations that make up the diagonal metric
-    trajectory_length : scalar, in units of the scaled space; the longest trajectory is twice that
+    metric : Metric
+    trajectory_length : scalar, mean, in units of the whitened space
     target_accept : scalar
     max_steps : int32 scalar, most leapfrog steps a transition may take
     adapt : bool scalar, whether the step size is being adapted
     count : int32 scalar, transitions to run, at most the block's capacity
     """
 
-    scale: tf.Tensor
+    metric: Metric
     trajectory_length: tf.Tensor
     target_accept: tf.Tensor
     max_steps: tf.Tensor
@@ -123,11 +161,19 @@ class Transitions(NamedTuple):
 def draw_noise(
     generator: np.random.Generator, capacity: int, chains: int, dimensions: int
 ) -> Noise:
-    """Random numbers for one block, from a NumPy generator."""
+    """Random numbers for one block, from a NumPy generator.
+
+    The numbers for trajectory lengths are a van der Corput sequence, turned at random: each is
+    uniform, and together they cover the lengths more evenly than independent ones (as in Hoffman,
+    Radul and Sountsov 2021, "An adaptive-MCMC scheme for setting trajectory lengths").
+    """
+    jitter = generator.random((capacity, 2))
+    even = qmc.Halton(1, scramble=False).random(capacity)[:, 0]
+    jitter[:, 0] = (jitter[0, 0] + even) % 1.0
     return Noise(
         momentum=tf.constant(generator.standard_normal((capacity, chains, dimensions))),
         accept=tf.constant(np.log1p(-generator.random((capacity, chains)))),
-        jitter=tf.constant(generator.random((capacity, 2))),
+        jitter=tf.constant(jitter),
     )
 
 
@@ -146,15 +192,21 @@ def transition(
     state: State,
     step_size: tf.Tensor,
     n_steps: tf.Tensor,
-    scale: tf.Tensor,
+    metric: Metric,
     momentum: tf.Tensor,
     log_uniform: tf.Tensor,
     data: Any,
 ) -> tuple[State, dict[str, tf.Tensor]]:
     """One HMC transition of every chain (Neal 2011, figure 2).
 
-    The metric is diagonal: positions are ``scale`` times whitened positions, and the momentum is
-    standard normal in the whitened space.
+    Velocities, the inverse mass matrix times the momenta, are carried instead of momenta: one
+    product with the metric a leapfrog step.
+
+    Parameters
+    ----------
+    momentum : tensor, shape (chains, dimensions)
+        Standard normal numbers.
+    log_uniform : tensor, shape (chains,)
 
     Returns
     -------
@@ -165,24 +217,31 @@ def transition(
     """
 
     def leapfrog(
-        i: tf.Tensor, q: tf.Tensor, p: tf.Tensor, gradient: tf.Tensor
+        i: tf.Tensor, q: tf.Tensor, v: tf.Tensor, force: tf.Tensor, gradient: tf.Tensor
     ) -> tuple[tf.Tensor, ...]:
-        p = p + 0.5 * step_size * scale * gradient
-        q = q + step_size * scale * p
+        v = v + 0.5 * step_size * force
+        q = q + step_size * v
         _, gradient = value_and_gradient(log_density, q, data)
-        p = p + 0.5 * step_size * scale * gradient
-        return i + 1, q, p, gradient
+        force = metric.velocity(gradient)
+        v = v + 0.5 * step_size * force
+        return i + 1, q, v, force, gradient
 
-    _, q, p, gradient = tf.while_loop(
+    _, q, v, _, gradient = tf.while_loop(
         lambda i, *_: i < n_steps,
         leapfrog,
-        (tf.constant(0), state.position, momentum, state.gradient),
+        (
+            tf.constant(0),
+            state.position,
+            metric.spread(momentum),
+            metric.velocity(state.gradient),
+            state.gradient,
+        ),
         parallel_iterations=1,
     )
     # The value is needed at the end only, and costs more than the gradient for many likelihoods.
     value = log_density(q, data)
     energy_before = 0.5 * tf.reduce_sum(momentum**2, -1) - state.log_density
-    energy_after = 0.5 * tf.reduce_sum(p**2, -1) - value
+    energy_after = 0.5 * tf.reduce_sum(metric.whiten(v) ** 2, -1) - value
     log_ratio = energy_before - energy_after
     # A trajectory that meets NaN, in the density or in its gradient, is rejected.
     finite = tf.math.is_finite(log_ratio) & tf.reduce_all(tf.math.is_finite(gradient), -1)
@@ -228,7 +287,7 @@ def block_program(log_density: LogDensity, capacity: int) -> Callable[..., Any]:
         only the first ``tuning.count`` have meaning.
     """
 
-    @tf.function(jit_compile=True, autograph=False)
+    @compiled
     def block(
         state: State, step: StepSize, tuning: Tuning, noise: Noise, data: Any
     ) -> tuple[State, StepSize, Transitions]:
@@ -237,7 +296,7 @@ def block_program(log_density: LogDensity, capacity: int) -> Callable[..., Any]:
         ) -> tuple[Any, ...]:
             jitter = tf.gather(noise.jitter, i)
             step_size = tf.exp(step.log_step) * (1.0 - STEP_JITTER * jitter[1])
-            length = 2.0 * jitter[0] * tuning.trajectory_length
+            length = (1.0 + LENGTH_JITTER * (2.0 * jitter[0] - 1.0)) * tuning.trajectory_length
             # Bounded before the cast: a tiny step in early warm-up would overflow int32.
             n_steps = tf.clip_by_value(
                 tf.math.ceil(length / step_size),
@@ -250,7 +309,7 @@ def block_program(log_density: LogDensity, capacity: int) -> Callable[..., Any]:
                 state,
                 step_size,
                 n_steps,
-                tuning.scale,
+                tuning.metric,
                 tf.gather(noise.momentum, i),
                 tf.gather(noise.accept, i),
                 data,

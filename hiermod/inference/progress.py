@@ -24,18 +24,26 @@ class Progress:
     ----------
     phase : str
         ``"warmup"`` or ``"draws"``.
+    chains : int
     done, total : int
         Transitions of each chain, warm-up included.
     divergences : int
         Divergent draws so far, all chains, warm-up not counted.
     step_size : float
+    draws_per_second : float
+        Transitions of all chains, warm-up and compilation included.
+    r_hat : float
+        Largest split R-hat of the unconstrained dimensions so far; NaN before there is one.
     """
 
     phase: str
+    chains: int
     done: int
     total: int
     divergences: int
     step_size: float
+    draws_per_second: float
+    r_hat: float
 
 
 Report = Callable[[Progress], None]
@@ -46,15 +54,13 @@ class Bar:
 
     Parameters
     ----------
-    chains : int
-        Shown beside the number of draws.
     total : int
         Transitions of each chain, warm-up included.
     show : bool
         False gives a bar that prints nothing.
     """
 
-    def __init__(self, chains: int, total: int, show: bool) -> None:
+    def __init__(self, total: int, show: bool) -> None:
         self._bar = tqdm(
             total=total,
             disable=not show,
@@ -64,16 +70,18 @@ class Bar:
             dynamic_ncols=True,
             bar_format="{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}]{postfix}",
         )
-        self._chains = chains
 
     def __enter__(self) -> Bar:
         return self
 
     def __call__(self, progress: Progress) -> None:
         """Show `progress`."""
-        self._bar.set_description_str(f"{self._chains} chains, {progress.phase}", refresh=False)
+        self._bar.set_description_str(f"{progress.chains} chains, {progress.phase}", refresh=False)
+        worst = f", R-hat up to {progress.r_hat:.2f}" if progress.r_hat > 0 else ""
         self._bar.set_postfix_str(
-            f"divergences {progress.divergences}, step size {progress.step_size:.3g}", refresh=False
+            f"{progress.draws_per_second:,.0f} draws/s, divergences {progress.divergences}, "
+            f"step size {progress.step_size:.3g}{worst}",
+            refresh=False,
         )
         self._bar.update(progress.done - self._bar.n)
 

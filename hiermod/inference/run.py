@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,12 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from hiermod.errors import SamplingError
-from hiermod.inference.adaptation import Window, largest_scale, pooled_scale, rough_scale, windows
+from hiermod.inference.adaptation import directions, pooled_scale, rough_scale, windows
+from hiermod.inference.checkpoint import Checkpoint, read
+from hiermod.inference.diagnostics import diagnose, split_r_hat
 from hiermod.inference.hmc import (
     LogDensity,
+    Metric,
     State,
     StepSize,
     Transitions,
@@ -30,7 +34,63 @@ FloatArray = NDArray[np.float64]
 BLOCK = 25
 """Transitions in one compiled block: short enough to watch and to interrupt."""
 
+RANK = 16
+"""Directions beside the axes that the metric knows."""
+
+MANY_CHAINS = 32
+"""Number of chains from which on they are grouped into superchains, for nested R-hat."""
+
 STATISTICS = ("lp", "energy", "acceptance_rate", "diverging", "step_size", "n_steps")
+
+Quantities = Callable[[FloatArray], FloatArray]
+"""From positions (chains, draws, dimensions) to what users see of them (chains, draws, ...)."""
+
+
+@dataclass(frozen=True)
+class Until:
+    """When there are draws enough.
+
+    Attributes
+    ----------
+    ess : float
+        Bulk and tail effective sample size that every quantity must reach.
+    r_hat : float
+        R-hat that every quantity must stay below.
+    """
+
+    ess: float
+    r_hat: float = 1.01
+
+    @classmethod
+    def parse(cls, text: str) -> Until:
+        """From text such as ``"ess >= 400"`` or ``"ess >= 400 and r_hat < 1.005"``.
+
+        Examples
+        --------
+        >>> Until.parse("ess >= 400")
+        Until(ess=400.0, r_hat=1.01)
+        """
+        number = r"(\d+(?:\.\d*)?(?:e\d+)?)"
+        form = rf"\s*ess\s*>=?\s*{number}\s*(?:and\s+r_hat\s*<=?\s*{number}\s*)?"
+        found = re.fullmatch(form, text) if isinstance(text, str) else None
+        if not found:
+            raise SamplingError(
+                f'until must be text such as "ess >= 400" or "ess >= 400 and r_hat < 1.005", '
+                f"not {text!r}."
+            )
+        ess, r_hat = found.groups()
+        out = cls(float(ess)) if r_hat is None else cls(float(ess), float(r_hat))
+        if out.r_hat <= 1:
+            raise SamplingError(f"r_hat is never below 1: until={text!r} cannot be reached.")
+        return out
+
+    def reached(self, draws: FloatArray, superchains: int | None) -> bool:
+        """Whether draws (chains, draws, ...) are enough; what never moves does not count."""
+        found = diagnose(draws, superchains)
+        if not np.isfinite(found["r_hat"]).any():
+            return False
+        least = min(np.nanmin(found["ess_bulk"]), np.nanmin(found["ess_tail"]))
+        return bool(least >= self.ess and np.nanmax(found["r_hat"]) < self.r_hat)
 
 
 @dataclass(frozen=True)
@@ -40,12 +100,18 @@ class Settings:
     Attributes
     ----------
     warmup, draws : int
-        Transitions of each chain before and after adaptation ends.
+        Transitions of each chain before and after adaptation ends; with `until`, the most draws.
     target_accept : float
         Mean acceptance that the step size is adapted to, in (0, 1).
     seed : int
     max_steps : int
         Most leapfrog steps of a transition.
+    keep_warmup : bool
+        Whether the transitions of warm-up are returned too.
+    until : str, optional
+        When to stop before `draws`: see `Until`.
+    max_seconds : float, optional
+        Stop when the run took that long; warm-up is always finished.
     """
 
     warmup: int = 500
@@ -53,6 +119,9 @@ class Settings:
     target_accept: float = 0.8
     seed: int = 0
     max_steps: int = 1000
+    keep_warmup: bool = False
+    until: str | None = None
+    max_seconds: float | None = None
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -60,6 +129,10 @@ class Settings:
             raise SamplingError(f"target_accept must be between 0 and 1, not {self.target_accept}.")
         for name, least in (("warmup", 20), ("draws", 1), ("max_steps", 1), ("seed", 0)):
             check_whole(name, getattr(self, name), least)
+        if self.until is not None:
+            Until.parse(self.until)
+        if self.max_seconds is not None and not self.max_seconds > 0:
+            raise SamplingError(f"max_seconds must be positive, not {self.max_seconds!r}.")
 
 
 def check_whole(name: str, value: Any, least: int) -> None:
@@ -81,23 +154,44 @@ class Draws:
         ``lp`` (log density in the unconstrained space), ``energy``, ``acceptance_rate``,
         ``diverging``, ``step_size``, ``n_steps`` (leapfrog steps, one gradient each).
     settings : Settings
-    scale : float64 array, shape (dimensions,)
-        Standard deviations that make up the adapted diagonal metric.
+    metric : tuple of float64 array
+        The adapted `Metric`: scale (dimensions,), vectors (dimensions, rank), values (rank,).
     trajectory_length : float
-        Mean length of a trajectory, in units of the scaled space.
+        Mean length of a trajectory, in units of the whitened space.
     seconds : float
         Wall time of the run, compilation included.
     interrupted : bool
         Whether the run was ended early; the draws until then are here.
+    superchains : int or None
+        Number of groups of consecutive chains that had a starting point in common.
+    warmup : tuple, optional
+        Positions and statistics of warm-up, in the same form, if they were asked for.
     """
 
     position: FloatArray
     statistics: dict[str, NDArray[Any]]
     settings: Settings
-    scale: FloatArray
+    metric: tuple[FloatArray, FloatArray, FloatArray]
     trajectory_length: float
     seconds: float
     interrupted: bool = False
+    superchains: int | None = None
+    warmup: tuple[FloatArray, dict[str, NDArray[Any]]] | None = None
+
+
+def superchains(chains: int) -> int | None:
+    """Number of superchains of so many chains: 16 if they divide evenly, else the next less.
+
+    None for fewer than `MANY_CHAINS` chains, which all start at places of their own.
+
+    Examples
+    --------
+    >>> superchains(256), superchains(4)
+    (16, None)
+    """
+    if chains < MANY_CHAINS:
+        return None
+    return max((k for k in range(2, 17) if chains % k == 0), default=None)
 
 
 def start_positions(
@@ -112,7 +206,8 @@ def start_positions(
     """Positions, one a chain, where the density and its gradient are finite.
 
     Uniform within half of `scale` around `centre` in every dimension; a chain that meets an
-    infinite density tries again, nearer by half, ten times.
+    infinite density tries again, nearer by half, ten times. The chains of a superchain start at
+    the same place (Margossian et al. 2021).
 
     Parameters
     ----------
@@ -135,23 +230,24 @@ def start_positions(
         If a chain found no finite start, or `chains` is no number of chains.
     """
     check_whole("chains", chains, 1)
+    places = superchains(chains) or chains
     generator = np.random.default_rng([seed, 0])
     radius = 0.5 * (np.ones(len(centre)) if scale is None else scale)
-    positions = centre + radius * generator.uniform(-1, 1, (chains, len(centre)))
+    positions = centre + radius * generator.uniform(-1, 1, (places, len(centre)))
     for _ in range(10):
         value, gradient = value_and_gradient(log_density, tf.constant(positions), data)
         if gradient is None:
             raise SamplingError("the log density does not depend on the position.")
         bad = ~(np.isfinite(value.numpy()) & np.isfinite(gradient.numpy()).all(-1))
         if not bad.any():
-            return positions
+            return np.repeat(positions, chains // places, axis=0)
         radius = radius / 2
         fresh = centre + radius * generator.uniform(-1, 1, positions.shape)
         positions = np.where(bad[:, None], fresh, positions)
     where = f" {explain(positions[bad.argmax()])}" if explain else ""
     raise SamplingError(
-        f"the log density or its gradient is not finite at the start of {bad.sum()} of {chains} "
-        f"chains.{where}"
+        f"the log density or its gradient is not finite at the start, "
+        f"in {bad.sum()} of {places} places tried.{where}"
     )
 
 
@@ -165,62 +261,134 @@ def _start_step(log_step: float, shrink: float) -> StepSize:
     )
 
 
+@dataclass
 class _Run:
-    """The mutable side of a run: the state of the chains and of the adaptation."""
+    """The mutable side of a run, all of which a checkpoint keeps."""
 
-    def __init__(
-        self,
+    log_density: LogDensity
+    data: Any
+    settings: Settings
+    unit: FloatArray
+    state: State
+    step: StepSize
+    metric: tuple[FloatArray, FloatArray, FloatArray]
+    length: float = np.pi / 2
+    blocks: int = 0
+    window: int = 0
+    seconds: float = 0.0
+    rows: dict[str, list[dict[str, NDArray[Any]]]] = field(
+        default_factory=lambda: {"window": [], "warmup": [], "draws": []}
+    )
+
+    @classmethod
+    def begin(
+        cls,
         log_density: LogDensity,
         data: Any,
+        settings: Settings,
         start: FloatArray,
         scale: FloatArray | None,
-        settings: Settings,
-    ) -> None:
-        self.chains, self.dimensions = start.shape
-        self.program, self.data, self.settings = block_program(log_density, BLOCK), data, settings
-        position = tf.constant(start, tf.float64)
-        self.state = State(position, *value_and_gradient(log_density, position, data))
-        self.step = _start_step(np.log(0.1), 10.0)
-        self.unit = np.ones(self.dimensions) if scale is None else scale
-        self.scale = self.unit
-        self.length = np.pi / 2
-        self.blocks = 0
+    ) -> _Run:
+        """A run at its start."""
+        position, unit = tf.constant(start, tf.float64), scale
+        if unit is None:
+            unit = np.ones(start.shape[1])
+        return cls(
+            log_density,
+            data,
+            settings,
+            unit,
+            State(position, *value_and_gradient(log_density, position, data)),
+            _start_step(np.log(0.1), 10.0),
+            (unit, np.zeros((len(unit), RANK)), np.ones(RANK)),
+        )
 
-    def block(self, count: int, *, adapt: bool, max_steps: int) -> dict[str, NDArray[Any]]:
-        """Run `count` transitions; arrays of shape (count, chains, ...)."""
-        self.blocks += 1
+    @property
+    def chains(self) -> int:
+        """Number of chains."""
+        return int(self.state.position.shape[0])
+
+    def count(self, *kinds: str) -> int:
+        """Transitions of these kinds so far."""
+        return sum(len(rows["lp"]) for kind in kinds for rows in self.rows[kind])
+
+    def joined(self, kind: str, name: str) -> NDArray[Any]:
+        """An array (chains, transitions, ...) of all rows of a kind."""
+        return np.concatenate([rows[name] for rows in self.rows[kind]]).swapaxes(0, 1)
+
+    def block(self, count: int, *, adapt: bool, max_steps: int) -> None:
+        """Run `count` transitions and keep their rows, arrays of shape (count, chains, ...)."""
         # A generator of its own for each block: the draws depend on the seed and the block alone.
-        generator = np.random.default_rng([self.settings.seed, self.blocks])
+        generator = np.random.default_rng([self.settings.seed, self.blocks + 1])
         tuning = Tuning(
-            tf.constant(self.scale),
+            Metric(*(tf.constant(x) for x in self.metric)),
             tf.constant(self.length, tf.float64),
             tf.constant(self.settings.target_accept, tf.float64),
             tf.constant(max_steps),
             tf.constant(adapt),
             tf.constant(count),
         )
-        noise = draw_noise(generator, BLOCK, self.chains, self.dimensions)
-        self.state, self.step, rows = self.program(self.state, self.step, tuning, noise, self.data)
+        noise = draw_noise(generator, BLOCK, self.chains, len(self.unit))
+        program = block_program(self.log_density, BLOCK)
+        state, step, rows = program(self.state, self.step, tuning, noise, self.data)
         out = {name: v.numpy()[:count] for name, v in zip(Transitions._fields, rows, strict=True)}
         for name in ("step_size", "n_steps"):  # common to the chains
             out[name] = np.repeat(out[name][:, None], self.chains, axis=1)
-        return out
+        gradient = out.pop("gradient")
+        if adapt:
+            self.rows["window"].append(out | {"gradient": gradient})
+        else:
+            self.rows["draws"].append(out)
+        if adapt and self.settings.keep_warmup:
+            self.rows["warmup"].append(out)
+        self.state, self.step, self.blocks = state, step, self.blocks + 1
 
-    def learn(self, window: Window, draws: FloatArray, gradients: FloatArray) -> None:
-        """Take what a window of warm-up taught; arrays of shape (draws, chains, dimensions)."""
-        if window.metric == "rough":
+    def warm(self) -> None:
+        """One block of warm-up; at the end of a window, take what it taught."""
+        window = windows(self.settings.warmup)[self.window]
+        # With a poor metric long trajectories are dear and teach little: they may double in every
+        # window.
+        limit = min(32 * 2**self.window, self.settings.max_steps)
+        self.block(min(BLOCK, window.length - self.count("window")), adapt=True, max_steps=limit)
+        if self.count("window") == window.length:
+            draws, gradients = (
+                np.concatenate([rows[k] for rows in self.rows["window"]])
+                for k in ("position", "gradient")
+            )
+            self.learn(window.metric, draws, gradients)
+            self.window += 1
+            self.rows["window"] = []
+
+    def learn(self, metric: str, draws: FloatArray, gradients: FloatArray) -> None:
+        """Take what a window taught; arrays of shape (draws, chains, dimensions)."""
+        if not metric:  # the last window: from here on the averaged step size, fixed
+            self.step = self.step._replace(log_step=self.step.log_average)
+            return
+        if metric == "rough":
             # The first half is on the way to the bulk.
             half = len(draws) // 2
-            self.scale = rough_scale(draws[half:], gradients[half:])
-        elif window.metric == "full":
-            self.scale = pooled_scale(draws, self.unit)
-            self.length = np.pi / 2 * largest_scale(draws, self.scale)
-        if window.metric:
-            self.step = _start_step(float(self.step.log_average), 2.0)
+            self.metric = (rough_scale(draws[half:], gradients[half:]), *self.metric[1:])
+        else:
+            scale = pooled_scale(draws, self.unit)
+            vectors, values, longest = directions(draws, scale, RANK)
+            self.metric, self.length = (scale, vectors, values), np.pi / 2 * longest
+        self.step = _start_step(float(self.step.log_average), 2.0)
 
-    def settle(self) -> None:
-        """End adaptation: from here on the averaged step size, fixed."""
-        self.step = self.step._replace(log_step=self.step.log_average)
+    def progress(self, seconds: float, r_hat: float) -> Progress:
+        """Where the run stands."""
+        s = self.settings
+        drawn = self.count("draws")
+        warmed = sum(w.length for w in windows(s.warmup)[: self.window]) + self.count("window")
+        return Progress(
+            phase="draws" if drawn else "warmup",
+            chains=self.chains,
+            done=warmed + drawn,
+            total=s.warmup + s.draws,
+            divergences=sum(int(rows["diverging"].sum()) for rows in self.rows["draws"]),
+            step_size=float(np.exp(self.step.log_step)),
+            draws_per_second=(warmed + drawn) * self.chains / max(seconds, 1e-9),
+            r_hat=r_hat,
+        )
 
 
 def run(
@@ -230,6 +398,9 @@ def run(
     data: Any = (),
     scale: FloatArray | None = None,
     report: Report | None = None,
+    quantities: Quantities | None = None,
+    checkpoint: Checkpoint | None = None,
+    resume: bool = False,
 ) -> Draws:
     """Adapt, then draw.
 
@@ -245,6 +416,13 @@ def run(
         Standard deviations to begin with, before any are learned; ones where not given.
     report : function, optional
         Called with `Progress` after every block.
+    quantities : function, optional
+        What ``settings.until`` speaks of; the unconstrained positions where not given.
+    checkpoint : Checkpoint, optional
+        Where, and how often, to write what `resume` needs.
+    resume : bool
+        Go on from `checkpoint` instead of `start`; the draws are those of a run that was never
+        stopped.
 
     Returns
     -------
@@ -256,48 +434,114 @@ def run(
     KeyboardInterrupt
         If interrupted during warm-up, before there is any draw.
     """
-    begin, job, kept = time.perf_counter(), _Run(log_density, data, start, scale, settings), []
-    total, done, divergences = settings.warmup + settings.draws, 0, 0
+    begin = time.perf_counter()
+    if resume and checkpoint:
+        job = _restored(read(checkpoint.path)[0], log_density, data, settings)
+    else:
+        job = _Run.begin(log_density, data, settings, start, scale)
+    before, groups = job.seconds, superchains(job.chains)
+    until = None if settings.until is None else Until.parse(settings.until)
+    look, shown, r_hat = 100, begin, np.nan
 
-    def stretch(length: int, phase: str, max_steps: int) -> Any:
-        nonlocal done, divergences
-        for first in range(0, length, BLOCK):
-            rows = job.block(
-                min(BLOCK, length - first), adapt=phase == "warmup", max_steps=max_steps
-            )
-            done += len(rows["lp"])
-            divergences += 0 if phase == "warmup" else int(rows["diverging"].sum())
-            if report:
-                step_size = float(rows["step_size"][-1, 0])
-                report(Progress(phase, done, total, divergences, step_size))
-            yield rows
+    def seconds() -> float:
+        return before + time.perf_counter() - begin
 
-    for i, window in enumerate(windows(settings.warmup)):
-        # With a poor metric long trajectories are dear and teach little: they may double in every
-        # window.
-        limit = min(32 * 2**i, settings.max_steps)
-        rows = list(stretch(window.length, "warmup", limit))
-        draws, gradients = (np.concatenate([r[k] for r in rows]) for k in ("position", "gradient"))
-        job.learn(window, draws, gradients)
-    job.settle()
+    def enough() -> bool:
+        nonlocal look
+        drawn = job.count("draws")
+        while look < drawn:
+            # Looking costs time as drawing does: look again when there are a quarter more.
+            look = BLOCK * -(-5 * look // (4 * BLOCK))
+        if drawn >= settings.draws or (settings.max_seconds and seconds() >= settings.max_seconds):
+            return drawn > 0
+        if until is None or drawn < look:
+            return False
+        position = job.joined("draws", "position")
+        return until.reached(quantities(position) if quantities else position, groups)
+
     interrupted = False
     try:
-        for rows in stretch(settings.draws, "draws", settings.max_steps):
-            del rows["gradient"]
-            kept.append(rows)
+        while job.window < len(windows(settings.warmup)) or not enough():
+            if job.window < len(windows(settings.warmup)):
+                job.warm()
+            else:
+                left = settings.draws - job.count("draws")
+                job.block(min(BLOCK, left), adapt=False, max_steps=settings.max_steps)
+            if report:
+                drawn, now = job.count("draws"), time.perf_counter()
+                if drawn >= 100 and (now - shown > 1.0 or drawn == settings.draws):
+                    r_hat = float(np.nanmax(split_r_hat(job.joined("draws", "position"))))
+                    shown = now
+                report(job.progress(seconds(), r_hat))
+            if checkpoint and checkpoint.due():
+                job.seconds = seconds()
+                checkpoint.write(_arrays(job), _record(job))
     except KeyboardInterrupt:
-        if not kept:
+        job.seconds = seconds()
+        if checkpoint:
+            checkpoint.write(_arrays(job), _record(job))
+        if not job.rows["draws"]:
             raise
         interrupted = True
-    by_chain = {
-        name: np.concatenate([rows[name] for rows in kept]).swapaxes(0, 1) for name in kept[0]
-    }
+    if checkpoint and not interrupted:
+        job.seconds = seconds()
+        checkpoint.write(_arrays(job), _record(job))
+    names = [n for n in Transitions._fields if n not in ("position", "gradient")]
+
+    def stacked(kind: str) -> tuple[FloatArray, dict[str, NDArray[Any]]]:
+        return job.joined(kind, "position"), {n: job.joined(kind, n) for n in names}
+
+    position, statistics = stacked("draws")
     return Draws(
-        position=by_chain.pop("position"),
-        statistics=by_chain,
+        position=position,
+        statistics=statistics,
         settings=settings,
-        scale=job.scale,
+        metric=job.metric,
         trajectory_length=job.length,
-        seconds=time.perf_counter() - begin,
+        seconds=seconds(),
         interrupted=interrupted,
+        superchains=groups,
+        warmup=stacked("warmup") if settings.keep_warmup else None,
     )
+
+
+def _arrays(job: _Run) -> dict[str, NDArray[Any]]:
+    """The arrays of a run, for a checkpoint."""
+    out = {"unit": job.unit}
+    for name, values in (("state", job.state), ("step", job.step), ("metric", job.metric)):
+        out |= {f"{name}.{i}": np.asarray(v) for i, v in enumerate(values)}
+    for kind, rows in job.rows.items():
+        if rows:
+            out |= {f"{kind}/{n}": np.concatenate([r[n] for r in rows]) for n in rows[0]}
+    return out
+
+
+def _record(job: _Run) -> dict[str, Any]:
+    """The numbers of a run, for a checkpoint."""
+    return {n: getattr(job, n) for n in ("length", "blocks", "window", "seconds")}
+
+
+def _restored(
+    checkpoint: dict[str, Any], log_density: LogDensity, data: Any, settings: Settings
+) -> _Run:
+    """A run as a checkpoint left it."""
+    arrays = checkpoint["arrays"]
+
+    def record(name: str, size: int) -> list[NDArray[Any]]:
+        return [arrays[f"{name}.{i}"] for i in range(size)]
+
+    job = _Run(
+        log_density,
+        data,
+        settings,
+        arrays["unit"],
+        State(*(tf.constant(x) for x in record("state", 3))),
+        StepSize(*(tf.constant(x) for x in record("step", 5))),
+        (record("metric", 3)[0], record("metric", 3)[1], record("metric", 3)[2]),
+        **checkpoint["run"],
+    )
+    for kind in job.rows:
+        rows = {k.split("/")[1]: v for k, v in arrays.items() if k.startswith(f"{kind}/")}
+        if rows:
+            job.rows[kind] = [rows]
+    return job

@@ -1,11 +1,13 @@
 """A design to a joint distribution: families, links, priors, the program."""
 
 from hiermod.models.code import code
+from hiermod.models.density import Density
 from hiermod.models.equations import Equations, equations
 from hiermod.models.joint import Joint, join
 from hiermod.models.specification import Specification, prior_table, specify
 
 __all__ = [
+    "Density",
     "Equations",
     "Joint",
     "Specification",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -130,6 +131,14 @@ class Joint:
     def arguments(self) -> tuple[Data, Data]:
         """Second argument of `log_density`."""
         return self.data, self.prior
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of the model and its data: equal for equal densities."""
+        digest = hashlib.sha256(repr((self.source, self.parts)).encode())
+        for tensor in tf.nest.flatten(self.arguments):
+            digest.update(np.ascontiguousarray(tensor).tobytes())
+        return digest.hexdigest()
 
     def values(self, position: FloatArray) -> dict[str, FloatArray]:
         """Values of the parts, by identifier, at unconstrained positions (..., dimensions)."""

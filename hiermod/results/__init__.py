@@ -7,7 +7,10 @@ from hiermod.results.conversion import (
     convert,
     observed_data,
     per_row,
+    plain,
     prior,
+    quantities,
+    sampled_groups,
 )
 from hiermod.results.describe import describe, describe_fit, describe_fit_html, describe_html
 from hiermod.results.groups import add_group, group, has_group, inference_data, save
@@ -37,9 +40,12 @@ __all__ = [
     "log_likelihood",
     "observed_data",
     "per_row",
+    "plain",
     "pooling",
     "predictive",
     "prior",
+    "quantities",
+    "sampled_groups",
     "save",
     "summary",
 ]

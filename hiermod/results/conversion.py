@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
@@ -18,6 +18,7 @@ from hiermod.inference.run import Draws
 from hiermod.models.joint import Joint
 from hiermod.models.program import effects_arguments
 from hiermod.models.specification import GroupEffects, Specification
+from hiermod.results.checks import varying
 
 Variable = tuple[tuple[str, ...], NDArray[Any], dict[str, Any]]
 """Dimensions, values and coordinates of a variable."""
@@ -158,41 +159,117 @@ def per_row(
 
 def attributes(s: Specification, draws: Draws | None = None) -> dict[str, Any]:
     """Attributes of a group: which library made it, from what, and how."""
-    out: dict[str, Any] = {
-        "created_at": datetime.now(UTC).isoformat(),
-        "arviz_version": az.__version__,
-        "inference_library": "hiermod",
-        "inference_library_version": version("hiermod"),
+    out = _made_by() | {
         "modeling_interface": "hiermod",
         "formula": s.design.formula.text,
         "family": s.family.name,
         "link": s.link.name,
         "center": int(s.center),
     }
-    if draws:
-        out |= {
-            "sampler": "hmc",
-            "seed": draws.settings.seed,
-            "target_accept": draws.settings.target_accept,
-            "tuning_steps": draws.settings.warmup,
-            "sampling_time": draws.seconds,
-            "trajectory_length": draws.trajectory_length,
-            "interrupted": int(draws.interrupted),
-        }
+    return out | _sampler(draws) if draws else out
+
+
+def _made_by() -> dict[str, Any]:
+    """Attributes that every group has."""
+    return {
+        "created_at": datetime.now(UTC).isoformat(),
+        "arviz_version": az.__version__,
+        "inference_library": "hiermod",
+        "inference_library_version": version("hiermod"),
+    }
+
+
+def _sampler(draws: Draws) -> dict[str, Any]:
+    """Attributes that tell how a run was made."""
+    out: dict[str, Any] = {
+        "sampler": "hmc",
+        "seed": draws.settings.seed,
+        "target_accept": draws.settings.target_accept,
+        "tuning_steps": draws.settings.warmup,
+        "sampling_time": draws.seconds,
+        "trajectory_length": draws.trajectory_length,
+        "interrupted": int(draws.interrupted),
+    }
+    if draws.superchains:
+        out["superchains"] = draws.superchains
     return out
 
 
 def convert(joint: Joint, draws: Draws) -> dict[str, xr.Dataset]:
-    """The groups ``posterior``, ``sample_stats``, ``observed_data`` and ``constant_data``."""
+    """The groups of a fit.
+
+    Returns
+    -------
+    dict
+        The `sampled_groups`, ``observed_data`` and ``constant_data``.
+    """
     s = joint.specification
     attrs = attributes(s, draws)
-    stats: dict[str, Variable] = {name: ((), v, {}) for name, v in draws.statistics.items()}
-    return {
-        "posterior": posterior(joint, joint.values(draws.position), attrs),
-        "sample_stats": _dataset(stats, attrs),
+    return sampled_groups(draws, lambda x: posterior(joint, joint.values(x), attrs)) | {
         "observed_data": observed_data(s),
         "constant_data": constant_data(s),
     }
+
+
+def sampled_groups(
+    draws: Draws, named: Callable[[NDArray[np.float64]], xr.Dataset]
+) -> dict[str, xr.Dataset]:
+    """What a run gives.
+
+    Parameters
+    ----------
+    draws : Draws
+    named : function
+        From unconstrained positions (chain, draw, dimension) to the variables that users see.
+
+    Returns
+    -------
+    dict
+        ``posterior``; ``sample_stats``, with the adapted metric in ``metric_scale``,
+        ``metric_vectors`` and ``metric_values``; and ``warmup_posterior`` and
+        ``warmup_sample_stats`` if warm-up was kept.
+    """
+    scale, vectors, values = draws.metric
+    metric = xr.Dataset(
+        {
+            "metric_scale": ("unconstrained_dim", scale),
+            "metric_vectors": (("unconstrained_dim", "direction_dim"), vectors),
+            "metric_values": ("direction_dim", values),
+        }
+    )
+    found = named(draws.position)
+    out = {
+        "posterior": found,
+        "sample_stats": _statistics(draws.statistics, found.attrs).merge(metric),
+    }
+    if draws.warmup:
+        position, statistics = draws.warmup
+        out["warmup_posterior"] = named(position)
+        out["warmup_sample_stats"] = _statistics(statistics, found.attrs)
+    return out
+
+
+def plain(values: Mapping[str, NDArray[np.float64]], draws: Draws) -> xr.Dataset:
+    """A posterior of arrays (chain, draw, ...) by name, without a model."""
+    variables: dict[str, Variable] = {}
+    for name, v in values.items():
+        dims = tuple(f"{name}_dim_{i}" for i in range(v.ndim - 2))
+        coords = {d: np.arange(n) for d, n in zip(dims, v.shape[2:], strict=True)}
+        variables[name] = dims, v, coords
+    return _dataset(variables, _made_by() | _sampler(draws))
+
+
+def quantities(joint: Joint, position: NDArray[np.float64]) -> NDArray[np.float64]:
+    """All varying scalars of the posterior at positions: shape (chain, draw, quantity)."""
+    shown = varying(posterior(joint, joint.values(position), {}))
+    return np.concatenate(
+        [v.to_numpy().reshape(*position.shape[:2], -1) for v in shown.data_vars.values()], axis=-1
+    )
+
+
+def _statistics(statistics: Mapping[str, NDArray[Any]], attrs: Mapping[str, Any]) -> xr.Dataset:
+    """A group of sampler statistics."""
+    return _dataset({name: ((), v, {}) for name, v in statistics.items()}, attrs)
 
 
 def observed_data(s: Specification) -> xr.Dataset:

@@ -14,6 +14,8 @@ from typing import Any
 import arviz as az
 import xarray as xr
 
+from hiermod.files import replacing
+
 TREE = int(az.__version__.partition(".")[0]) >= 1
 """Whether inference data are a DataTree (ArviZ 1.x)."""
 
@@ -61,13 +63,6 @@ def save(idata: Any, path: str | os.PathLike[str]) -> Path:
     -------
     Path
     """
-    path = Path(path)
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"there is no folder {str(path.parent)!r} to save {path.name} in.")
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with replacing(path) as unfinished:
         idata.to_netcdf(str(unfinished), engine="h5netcdf")
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-    return path
+    return Path(path)

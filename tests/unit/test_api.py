@@ -82,7 +82,7 @@ def test_an_infinite_density_at_the_start_names_the_part(options, part):
     with pytest.raises(hm.SamplingError) as info:
         hm.fit(data(), seed=1, progress=False, **options)
     message = str(info.value)
-    assert "not finite at the start of 4 of 4 chains" in message
+    assert "not finite at the start, in 4 of 4 places" in message
     assert part in message
     others = {"Intercept", "sigma"} - {part.split()[0]}
     assert not any(f"{name} has log density" in message for name in others)

@@ -50,7 +50,7 @@ def drawn(model, seed=5):
             "n_steps": np.full(shape, 7),
         },
         settings=inference.Settings(warmup=100, draws=DRAWS, seed=9),
-        scale=np.ones(joint.dimensions),
+        metric=(np.ones(joint.dimensions), np.zeros((joint.dimensions, 2)), np.ones(2)),
         trajectory_length=1.6,
         seconds=1.5,
     )

@@ -1,0 +1,105 @@
+"""A log density of named variables, as the engine wants it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+from numpy.typing import NDArray
+
+from hiermod.errors import ModelError, did_you_mean
+
+LogProb = Callable[[dict[str, tf.Tensor]], tf.Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Density:
+    """Named variables in an unconstrained vector.
+
+    Attributes
+    ----------
+    log_prob : function
+        From a dict of tensors (chains, ...) to log densities (chains,).
+    start : dict of float64 array
+        A value of each variable.
+    bijectors : dict
+        From unconstrained to constrained values; identity where there is none.
+    """
+
+    log_prob: LogProb
+    start: dict[str, NDArray[np.float64]]
+    bijectors: Mapping[str, Any]
+
+    @classmethod
+    def make(
+        cls, log_prob: LogProb, start: Mapping[str, Any], bijectors: Mapping[str, Any] | None
+    ) -> Density:
+        """A density, its arguments checked."""
+        if not isinstance(start, Mapping) or not start:
+            raise ModelError('start must be a dict from names to values, such as {"x": 0.0}.')
+        for name in bijectors or {}:
+            if name not in start:
+                raise ModelError(
+                    f"there is a bijector for {name!r}, but no such variable in start. "
+                    f"{did_you_mean(name, list(start))}"
+                )
+        values = {str(name): np.asarray(v, np.float64) for name, v in start.items()}
+        out = cls(log_prob, values, dict(bijectors or {}))
+        three, _ = out._split(tf.constant(np.stack([out.centre] * 3)))
+        shape = tf.convert_to_tensor(log_prob(three)).shape
+        if shape != (3,):
+            raise ModelError(
+                f"log_prob must return one value a chain: for 3 chains it returned the shape "
+                f"{tuple(shape)}. Its variables have an axis for the chains in front; sum over "
+                "the others only."
+            )
+        return out
+
+    def _bijector(self, name: str) -> Any:
+        return self.bijectors.get(name, tfp.bijectors.Identity())
+
+    @property
+    def centre(self) -> NDArray[np.float64]:
+        """The start, unconstrained, shape (dimensions,)."""
+        return np.concatenate(
+            [np.ravel(self._bijector(n).inverse(tf.constant(v))) for n, v in self.start.items()]
+        )
+
+    def _split(self, position: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        """Values (..., *shape) by name, and the log determinant of the Jacobian (...)."""
+        values, begin, batch = {}, 0, tf.shape(position)[:-1]
+        log_det = tf.zeros(batch, position.dtype)
+        for name, value in self.start.items():
+            bijector = self._bijector(name)
+            shape = bijector.inverse_event_shape(value.shape).as_list()
+            size = int(np.prod(shape))
+            raw = tf.reshape(position[..., begin : begin + size], tf.concat([batch, shape], 0))
+            begin += size
+            values[name] = bijector.forward(raw)
+            log_det += bijector.forward_log_det_jacobian(raw, event_ndims=len(shape))
+        return values, log_det
+
+    def values(self, position: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+        """Values by name at unconstrained positions (..., dimensions)."""
+        return {name: v.numpy() for name, v in self._split(tf.constant(position))[0].items()}
+
+    def __call__(self, position: tf.Tensor, _: Any) -> tf.Tensor:
+        """Log density (chains,) at unconstrained positions (chains, dimensions)."""
+        values, log_det = self._split(position)
+        return self.log_prob(values) + log_det
+
+    @property
+    def _structure(self) -> tuple[Any, ...]:
+        shapes = tuple((name, value.shape) for name, value in self.start.items())
+        return self.log_prob, shapes, tuple(sorted((n, id(b)) for n, b in self.bijectors.items()))
+
+    def __hash__(self) -> int:
+        """Equal for equal functions and shapes, which then share a compiled program."""
+        return hash(self._structure)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Density) and self._structure == other._structure
