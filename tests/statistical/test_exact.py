@@ -354,7 +354,7 @@ def test_an_interrupted_fit_says_so(monkeypatch):
             raise KeyboardInterrupt
 
     monkeypatch.setattr(api.inference.Bar, "__call__", press)
-    fit = hm.fit(COUNTS, "y ~ 1", family="poisson", warmup=100, draws=1000, seed=1, progress=False)
+    fit = hm.fit(COUNTS, "y ~ 1", family="poisson", warmup=100, draws=1000, seed=1)
     kept = fit.posterior.sizes["draw"]
     assert 50 <= kept <= 100
     assert fit.posterior.attrs["interrupted"] == 1
