@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,10 @@ FloatArray = NDArray[np.float64]
 
 BLOCK = 25
 """Transitions in one compiled block: short enough to watch and to interrupt."""
+
+QUICK_BLOCK, QUICK = 100, 50_000
+"""Transitions in a block of a quick model, and its size: numbers that all chains read for a
+gradient. There, calling a block takes as long as a block of `BLOCK`."""
 
 RANK = 16
 """Directions beside the axes that the metric knows."""
@@ -308,6 +313,12 @@ class _Run:
         """Number of chains."""
         return int(self.state.position.shape[0])
 
+    @cached_property
+    def capacity(self) -> int:
+        """Transitions in a block."""
+        read = len(self.unit) + sum(np.size(x) for x in tf.nest.flatten(self.data))
+        return QUICK_BLOCK if self.chains * read <= QUICK else BLOCK
+
     def count(self, *kinds: str) -> int:
         """Transitions of these kinds so far."""
         return sum(len(rows["lp"]) for kind in kinds for rows in self.rows[kind])
@@ -328,8 +339,8 @@ class _Run:
             tf.constant(adapt),
             tf.constant(count),
         )
-        noise = draw_noise(generator, BLOCK, self.chains, len(self.unit))
-        program = block_program(self.log_density, BLOCK)
+        noise = draw_noise(generator, self.capacity, self.chains, len(self.unit))
+        program = block_program(self.log_density, self.capacity)
         state, step, rows = program(self.state, self.step, tuning, noise, self.data)
         out = {name: v.numpy()[:count] for name, v in zip(Transitions._fields, rows, strict=True)}
         for name in ("step_size", "n_steps"):  # common to the chains
@@ -349,7 +360,8 @@ class _Run:
         # With a poor metric long trajectories are dear and teach little: they may double in every
         # window.
         limit = min(32 * 2**self.window, self.settings.max_steps)
-        self.block(min(BLOCK, window.length - self.count("window")), adapt=True, max_steps=limit)
+        left = window.length - self.count("window")
+        self.block(min(self.capacity, left), adapt=True, max_steps=limit)
         if self.count("window") == window.length:
             draws, gradients = (
                 np.concatenate([rows[k] for rows in self.rows["window"]])
@@ -466,7 +478,7 @@ def run(
                 job.warm()
             else:
                 left = settings.draws - job.count("draws")
-                job.block(min(BLOCK, left), adapt=False, max_steps=settings.max_steps)
+                job.block(min(job.capacity, left), adapt=False, max_steps=settings.max_steps)
             if report:
                 drawn, now = job.count("draws"), time.perf_counter()
                 if drawn >= 100 and (now - shown > 1.0 or drawn == settings.draws):

@@ -76,19 +76,24 @@ class _Residuals:
     def _fit(
         self, design: Design, family: families.Family, link: Link
     ) -> tuple[FloatArray, FloatArray]:
-        """Maximum likelihood of the common coefficients, by a few damped Newton steps."""
+        """Maximum likelihood of the common coefficients, by a few damped Newton steps.
+
+        A linear model needs one step, whole; on the scale of other links two units are a long way.
+        """
         x = np.column_stack([np.ones(design.n_rows), design.X - design.X.mean(axis=0)])
         offset = np.zeros(design.n_rows) if design.offset is None else design.offset
         beta = np.zeros(x.shape[1])
         beta[0] = typical_eta(design, family, link)
+        longest, widest = (np.inf if link.name == "identity" else 2.0), 0.0
         for _ in range(8):
             score, curvature = self._derivatives(offset + x @ beta)
             gram = x.T @ (curvature[:, None] * x)
             step = np.linalg.lstsq(gram, x.T @ score, rcond=1e-10)[0]
             largest = np.abs(x @ step).max()
-            if not np.isfinite(largest):
-                break
-            beta = beta + step * min(1.0, 2.0 / max(largest, 1e-12))
+            widest = max(widest, largest)
+            if not 1e-3 * widest < largest < np.inf:  # converged, or of no use
+                return score, curvature
+            beta = beta + step * min(1.0, longest / largest)
         return self._derivatives(offset + x @ beta)
 
     def ratio(self, group: Group) -> float:
