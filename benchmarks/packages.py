@@ -19,9 +19,8 @@ from models import Model
 
 CHAINS, CORES = 4, 2
 
-# Every shortcut of hiermod is off: options of `hiermod.fit`, and the environment it runs in.
+# Every shortcut of hiermod is off: options of `hiermod.fit`.
 HIERMOD_OPTIONS: dict[str, Any] = {}
-HIERMOD_ENVIRONMENT = {"HIERMOD_CACHE": "off"}
 
 
 class Figures(NamedTuple):
@@ -189,7 +188,7 @@ PACKAGES: dict[str, Callable[[Model, pd.DataFrame], Fit]] = {
 
 def imports(package: str) -> None:
     """Import what a user of the package imports."""
-    os.environ |= {"JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "3"} | HIERMOD_ENVIRONMENT
+    os.environ |= {"JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "3"}
     for name in ("hiermod", "bambi", "pymc", "nutpie", "numpyro", "arviz"):
         if name in package or name == "arviz":
             import_module(name)

@@ -16,11 +16,11 @@ from pathlib import Path
 from statistics import median
 
 from models import MODELS, Model
-from packages import CHAINS, HIERMOD_ENVIRONMENT, HIERMOD_OPTIONS
+from packages import CHAINS, HIERMOD_OPTIONS
 
 RESULTS = Path(__file__).parent / "results" / "seeds.json"
 
-os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3"} | HIERMOD_ENVIRONMENT
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
 import hiermod as hm  # noqa: E402
 

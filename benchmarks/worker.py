@@ -30,7 +30,8 @@ def main() -> None:
     parser.add_argument("--warmup", type=int)
     parser.add_argument("--draws", type=int)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--save", help="file for the posterior of the second fit")
+    parser.add_argument("--fits", type=int, default=2, choices=(1, 2))
+    parser.add_argument("--save", help="file for the posterior of the last fit")
     options = parser.parse_args()
     model = MODELS[options.model]
     model = replace(
@@ -45,7 +46,7 @@ def main() -> None:
     print(json.dumps(found), flush=True)
     data = model.data()
     fit = None
-    for i, call in enumerate(("first", "second")):
+    for i, call in enumerate(("first", "second")[: options.fits]):
         start = time.perf_counter()
         fit = fit or packages.PACKAGES[options.package](model, data)
         idata, figures = fit(options.seed + i)

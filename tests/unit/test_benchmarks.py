@@ -25,7 +25,7 @@ def run(first, second, ess):
     for call, seconds in (("first", first), ("second", second)):
         figures |= {call: seconds, f"{call}_ess": ess, f"{call}_r_hat": 1.004}
         figures |= {f"{call}_divergences": 0}
-    return figures
+    return figures | {"kept_first": first / 2}
 
 
 ENTRY = {
@@ -57,14 +57,21 @@ def test_page_of_results():
     page = render.page({"latest": {"machine": MACHINE, "models": {"invented": ENTRY}}})
     assert table(page, "## Ratios") == [
         # Paired within a repeat: 10 and 5 times as fast, 3 times and as soon.
-        ["invented", "nimble", "7.50 (5.00–10.0)", "2.00 (1.00–3.00)", "1.75 (1.00–2.50)"],
-        ["invented", "slow", "–", "> 299", "> 225"],
-        ["invented", "broken", "–", "–", "–"],
+        [
+            "invented",
+            "nimble",
+            "7.50 (5.00–10.0)",
+            "2.00 (1.00–3.00)",
+            "1.75 (1.00–2.50)",
+            "2.00 (1.00–3.00)",
+        ],
+        ["invented", "slow", "–", "> 299", "> 225", "–"],
+        ["invented", "broken", "–", "–", "–", "–"],
     ]
     ours, _, slow, broken = table(page, "### invented")
-    assert ours[2:5] == ["3.50 (3.00–4.00)", "0.75 (0.50–1.00)", "1,000"]
-    assert slow[2:4] == ["> 900", "> 900"]
-    assert broken[2:4] == ["failed", "failed"]
+    assert ours[2:6] == ["3.50 (3.00–4.00)", "1.75 (1.50–2.00)", "0.75 (0.50–1.00)", "1,000"]
+    assert slow[2:5] == ["> 900", "–", "> 900"]
+    assert broken[2:5] == ["failed", "–", "failed"]
 
 
 def test_pages_of_seeds_and_gradients():
@@ -86,7 +93,7 @@ def test_a_fit_that_was_not_reached_is_over_the_limit():
     first_only = {k: v for k, v in run(9.0, 5.0, 1000.0).items() if not k.startswith("second")}
     entry["packages"]["nimble"] = [first_only | {"over": 900.0}]
     page = render.page({"latest": {"machine": MACHINE, "models": {"invented": entry}}})
-    assert table(page, "### invented")[1][2:4] == ["9.00", "> 900"]
+    assert table(page, "### invented")[1][2:5] == ["9.00", "4.50", "> 900"]
     assert table(page, "## Ratios")[0][2:4] == ["–", "3.00"]
 
 
