@@ -55,7 +55,6 @@ def table(page, heading):
 
 def test_page_of_results():
     page = render.page({"latest": {"machine": MACHINE, "models": {"invented": ENTRY}}})
-    both = ["2.00 (1.00–3.00)", "1.75 (1.00–2.50)"]
     assert table(page, "## Ratios") == [
         # Paired within a repeat: 10 and 5 times as fast, 3 times and as soon.
         [
