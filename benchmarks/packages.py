@@ -44,7 +44,8 @@ def checked(idata: Any) -> tuple[Any, Figures]:
     """Diagnostics of every quantity but the ones that are only means to others, by ArviZ."""
     import arviz as az
 
-    names = [str(n) for n in idata["posterior"].data_vars if not str(n).endswith("_raw")]
+    # nutpie also keeps what it samples, in names that end in two underscores.
+    names = [n for n in map(str, idata["posterior"].data_vars) if not n.endswith(("_raw", "__"))]
     table = az.summary(idata, names, kind="diagnostics", round_to="none")
     divergences = int(idata["sample_stats"]["diverging"].sum())
     return idata, Figures(float(table["ess_bulk"].min()), float(table["r_hat"].max()), divergences)
