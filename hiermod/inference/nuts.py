@@ -265,8 +265,9 @@ def transition(
         )
         # A chain that is not alive keeps its tree, and needs no ends any more.
         left, right = choose(forward, left, done.point), choose(forward, done.point, right)
-        new, log_weight = done.proposal, tf.reduce_logsumexp(
-            [tree.log_weight, done.proposal.log_weight], 0
+        new, log_weight = (
+            done.proposal,
+            tf.reduce_logsumexp([tree.log_weight, done.proposal.log_weight], 0),
         )
         take = done.alive & (tf.math.log(merge) < new.log_weight - tree.log_weight)
         tree = choose(take, new, tree)._replace(log_weight=log_weight)
@@ -292,7 +293,9 @@ def transition(
     )
     _, _, _, _, tree, counts, _ = tf.while_loop(
         lambda depth, active, *_: (
-            (depth < MAX_DEPTH) & (tf.bitwise.left_shift(2, depth) <= tuning.max_steps + 1) & tf.reduce_any(active)
+            (depth < MAX_DEPTH)
+            & (tf.bitwise.left_shift(2, depth) <= tuning.max_steps + 1)
+            & tf.reduce_any(active)
         ),
         double,
         (
