@@ -27,6 +27,10 @@ MAX_DEPTH = 10
 """Most doublings of a tree, as in Stan: 1023 leapfrog steps."""
 
 
+Marks = tuple[tf.TensorArray, tf.TensorArray]
+"""Positions and momenta, each (chains, dimensions), at the first leaves of open subtrees."""
+
+
 class Noise(NamedTuple):
     """Random numbers of one block.
 
@@ -140,13 +144,75 @@ def turning(displacement: tf.Tensor, *momenta: tf.Tensor) -> tf.Tensor:
     return tf.reduce_any(ends, 0)
 
 
-def ones(number: tf.Tensor) -> tf.Tensor:
-    """How many binary digits of an integer are one."""
-    return tf.cast(tf.raw_ops.PopulationCount(x=number), tf.int32)
+def with_leaf(
+    proposal: Proposal, uniform: tf.Tensor, leaf: State, energy: tf.Tensor, log_ratio: tf.Tensor
+) -> tuple[Proposal, tf.Tensor]:
+    """The proposal of a subtree that has grown by a leaf, and a uniform number for the next.
+
+    The leaf takes the place of the earlier ones with the probability of its share of the weight.
+    What the decision leaves of the uniform number is uniform again.
+    """
+    log_weight = tf.reduce_logsumexp([proposal.log_weight, log_ratio], 0)
+    share = tf.exp(log_ratio - log_weight)
+    take = uniform < share
+    uniform = tf.where(take, uniform / share, (uniform - share) / (1.0 - share))
+    state, energy = choose(take, (leaf, energy), (proposal.state, proposal.energy))
+    return Proposal(state, energy, log_weight), uniform
 
 
-class _Doubling(NamedTuple):
-    """A doubling under way: `leaf` of its leaves are there."""
+def with_subtree(tree: Proposal, new: Proposal, uniform: tf.Tensor) -> Proposal:
+    """The proposal of a tree that has grown by a subtree, which is preferred to its old half."""
+    take = uniform < tf.exp(new.log_weight - tree.log_weight)
+    state, energy = choose(take, (new.state, new.energy), (tree.state, tree.energy))
+    log_weight = tf.reduce_logsumexp([tree.log_weight, new.log_weight], 0)
+    return Proposal(state, energy, log_weight)
+
+
+def look_back(
+    marks: Marks, leaf: tf.Tensor, point: Point, step: tf.Tensor
+) -> tuple[Marks, tf.Tensor]:
+    """The marks with a leaf of this number; and whether a subtree that it completes has turned.
+
+    Leaves 2 k are the first ones of subtrees, and have a mark until the last of these is complete:
+    the mark of as many binary digits 1 as k has. An odd leaf completes as many subtrees as its
+    number has digits 1 at the end.
+    """
+
+    def ones(number: tf.Tensor) -> tf.Tensor:
+        return tf.cast(tf.raw_ops.PopulationCount(x=number), tf.int32)
+
+    mark = ones(leaf // 2)
+    completed = ones(tf.bitwise.bitwise_xor(leaf, leaf + 1)) - 1
+    place = tf.where(completed == 0, mark, MAX_DEPTH)  # the last place is for odd leaves, not read
+    positions = marks[0].write(place, point.position)
+    momenta = marks[1].write(place, point.momentum)
+
+    def look(i: tf.Tensor, turned: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        displacement = tf.sign(step) * (point.position - positions.read(i))
+        return i - 1, turned | turning(displacement, momenta.read(i), point.momentum)
+
+    _, turned = tf.while_loop(
+        lambda i, _: i > mark - completed,
+        look,
+        (mark, tf.zeros(point.position.shape[:1], tf.bool)),
+        parallel_iterations=1,
+    )
+    return (positions, momenta), turned
+
+
+class Doubling(NamedTuple):
+    """The new half of a tree, while it grows.
+
+    Attributes
+    ----------
+    leaf : int32 scalar, number of the next leaf, from 0
+    alive : (chains,), bool, whether the leaf is wanted: nothing has turned or diverged yet
+    point : Point, the last leaf
+    proposal : Proposal
+    uniform : (chains,), uniform in (0, 1)
+    counts : Counts, of the whole tree
+    marks : Marks
+    """
 
     leaf: tf.Tensor
     alive: tf.Tensor
@@ -154,7 +220,7 @@ class _Doubling(NamedTuple):
     proposal: Proposal
     uniform: tf.Tensor
     counts: Counts
-    marks: tuple[tf.TensorArray, tf.TensorArray]
+    marks: Marks
 
 
 def transition(
@@ -186,7 +252,7 @@ def transition(
     chains, dimensions = state.position.shape
     start_energy = 0.5 * tf.reduce_sum(noise.momentum**2, -1) - state.log_density
 
-    def grow(step: tf.Tensor, d: _Doubling) -> _Doubling:
+    def grow(step: tf.Tensor, d: Doubling) -> Doubling:
         """One more leaf."""
         point, value = leapfrog(log_density, d.point, step, metric, data)
         energy = 0.5 * tf.reduce_sum(point.momentum * point.velocity, -1) - value
@@ -200,41 +266,14 @@ def transition(
             d.counts.n_steps + 1,
             diverging,
         )
-        # The leaf takes the place of the earlier ones with the probability of its share of the
-        # weight. What the decision leaves of the uniform number is uniform again, for the next.
-        log_weight = tf.reduce_logsumexp([d.proposal.log_weight, log_ratio], 0)
-        share = tf.exp(log_ratio - log_weight)
-        take = d.uniform < share
-        uniform = tf.where(take, d.uniform / share, (d.uniform - share) / (1.0 - share))
-        leaf = Proposal(State(point.position, value, point.gradient), energy, log_weight)
-        kept = d.proposal._replace(log_weight=log_weight)
-
-        # The leaves 2 k are the first ones of subtrees; a mark holds a first leaf until its last
-        # subtree is complete. Odd leaves end as many subtrees as their number ends in binary ones.
-        even = d.leaf % 2 == 0
-        mark = ones(d.leaf // 2)
-        ended = ones(tf.bitwise.bitwise_xor(d.leaf, d.leaf + 1)) - 1
-        marks = tuple(
-            a.write(tf.where(even, mark, MAX_DEPTH), x)
-            for a, x in zip(d.marks, (point.position, point.momentum), strict=True)
-        )
-
-        def look(i: tf.Tensor, turned: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            position, momentum = (a.read(i) for a in marks)
-            displacement = tf.sign(step) * (point.position - position)
-            return i - 1, turned | turning(displacement, momentum, point.momentum)
-
-        _, turned = tf.while_loop(
-            lambda i, _: i > mark - ended,
-            look,
-            (mark, tf.zeros_like(diverging)),
-            parallel_iterations=1,
-        )
-        return _Doubling(
+        leaf = State(point.position, value, point.gradient)
+        proposal, uniform = with_leaf(d.proposal, d.uniform, leaf, energy, log_ratio)
+        marks, turned = look_back(d.marks, d.leaf, point, step)
+        return Doubling(
             d.leaf + 1,
             d.alive & ~diverging & ~turned,
             point,
-            choose(take, leaf, kept),
+            proposal,
             uniform,
             choose(d.alive, counts, d.counts),
             marks,
@@ -254,7 +293,7 @@ def transition(
         forward = direction < 0.5
         step = tf.where(forward, step_size, -step_size)[:, tf.newaxis]
         nothing = tree._replace(log_weight=tf.fill([chains], tf.constant(-np.inf, step.dtype)))
-        begun = _Doubling(
+        begun = Doubling(
             tf.constant(0), active, choose(forward, right, left), nothing, uniform, counts, marks
         )
         (done,) = tf.while_loop(
@@ -265,12 +304,7 @@ def transition(
         )
         # A chain that is not alive keeps its tree, and needs no ends any more.
         left, right = choose(forward, left, done.point), choose(forward, done.point, right)
-        new, log_weight = (
-            done.proposal,
-            tf.reduce_logsumexp([tree.log_weight, done.proposal.log_weight], 0),
-        )
-        take = done.alive & (tf.math.log(merge) < new.log_weight - tree.log_weight)
-        tree = choose(take, new, tree)._replace(log_weight=log_weight)
+        tree = choose(done.alive, with_subtree(tree, done.proposal, merge), tree)
         turned = turning(right.position - left.position, left.momentum, right.momentum)
         return depth + 1, done.alive & ~turned, left, right, tree, done.counts, done.marks
 
@@ -294,7 +328,7 @@ def transition(
     _, _, _, _, tree, counts, _ = tf.while_loop(
         lambda depth, active, *_: (
             (depth < MAX_DEPTH)
-            & (tf.bitwise.left_shift(2, depth) <= tuning.max_steps + 1)
+            & (tf.bitwise.left_shift(2, depth) - 1 <= tuning.max_steps)
             & tf.reduce_any(active)
         ),
         double,
