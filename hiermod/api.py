@@ -164,6 +164,7 @@ class Model:
         chains: int = 4,
         warmup: int = 500,
         draws: int | None = None,
+        sampler: str = "hmc",
         target_accept: float = 0.8,
         until: str | None = None,
         max_seconds: float | None = None,
@@ -173,7 +174,7 @@ class Model:
         seed: int | None = None,
         progress: bool = True,
     ) -> Fit:
-        """Sample from the posterior with multi-chain HMC.
+        """Sample from the posterior with multi-chain HMC, or NUTS.
 
         Parameters
         ----------
@@ -184,6 +185,9 @@ class Model:
             Transitions of each chain that adapt.
         draws : int, optional
             Transitions of each chain that are kept: 1000, or with `until` at most 20,000.
+        sampler : str
+            ``"hmc"``, trajectories of a common length, or ``"nuts"``, where each chain ends its
+            trajectory when it turns back: slower for most models, but without a length to learn.
         target_accept : float
             Mean acceptance the step size is adapted to; higher is slower and safer.
         until : str, optional
@@ -224,6 +228,7 @@ class Model:
             keep_warmup=keep_warmup,
             until=until,
             max_seconds=max_seconds,
+            sampler=sampler,
         )
         inference.check_whole("chains", chains, 1)
         place = None
@@ -619,6 +624,7 @@ def fit(
     chains: int = 4,
     warmup: int = 500,
     draws: int | None = None,
+    sampler: str = "hmc",
     target_accept: float = 0.8,
     until: str | None = None,
     max_seconds: float | None = None,
@@ -634,7 +640,7 @@ def fit(
     ----------
     data, formula, family, link, priors, center, noncentered, dropna, functions
         As for `model`.
-    chains, warmup, draws, target_accept, until, max_seconds
+    chains, warmup, draws, sampler, target_accept, until, max_seconds
         As for `Model.fit`.
     keep_warmup, checkpoint, checkpoint_every, seed, progress
         As for `Model.fit`.
@@ -671,6 +677,7 @@ def fit(
         chains=chains,
         warmup=warmup,
         draws=draws,
+        sampler=sampler,
         target_accept=target_accept,
         until=until,
         max_seconds=max_seconds,
@@ -752,6 +759,7 @@ def sample(
     chains: int = 4,
     warmup: int = 500,
     draws: int | None = None,
+    sampler: str = "hmc",
     target_accept: float = 0.8,
     until: str | None = None,
     max_seconds: float | None = None,
@@ -772,7 +780,9 @@ def sample(
     bijectors : mapping, optional
         From names to `tfp.bijectors`, for variables that are not free: ``{"tau": tfb.Exp()}``.
         `log_prob` gets constrained values, and the Jacobian is added to it.
-    chains, warmup, draws, target_accept, until, max_seconds, keep_warmup, seed, progress
+    chains, warmup, draws, sampler, target_accept, until, max_seconds
+        As for `Model.fit`.
+    keep_warmup, seed, progress
         As for `Model.fit`.
 
     Returns
@@ -806,6 +816,7 @@ def sample(
         keep_warmup=keep_warmup,
         until=until,
         max_seconds=max_seconds,
+        sampler=sampler,
     )
     density = models.Density.make(log_prob, start, bijectors)
     places = inference.start_positions(density, (), density.centre, chains, settings.seed)

@@ -1,4 +1,4 @@
-"""Hamiltonian Monte Carlo as one compiled block of transitions.
+"""Hamiltonian Monte Carlo, and the compiled block of transitions that all samplers share.
 
 All chains move as one batch, with a common number of leapfrog steps, so that no chain waits for
 another. A block is one XLA program that serves warm-up and draws alike: step-size adaptation is a
@@ -99,6 +99,10 @@ class Metric(NamedTuple):
         """The inverse of `spread`."""
         return self._along(velocity / self.scale, tf.math.rsqrt(self.values))
 
+    def momentum(self, white: tf.Tensor) -> tf.Tensor:
+        """The momenta whose velocities are ``spread(white)``."""
+        return self._along(white, tf.math.rsqrt(self.values)) / self.scale
+
 
 class Tuning(NamedTuple):
     """What a block is told, and does not change.
@@ -145,7 +149,7 @@ class Transitions(NamedTuple):
     lp, energy, acceptance_rate : (capacity, chains)
     diverging : (capacity, chains), bool
     step_size : (capacity,)
-    n_steps : (capacity,), int32
+    n_steps : (capacity, chains), int32
     """
 
     position: tf.Tensor
@@ -156,6 +160,24 @@ class Transitions(NamedTuple):
     diverging: tf.Tensor
     step_size: tf.Tensor
     n_steps: tf.Tensor
+
+
+class Sampler(NamedTuple):
+    """What one sampler does otherwise than another.
+
+    Attributes
+    ----------
+    draw_noise : function
+        ``(generator, capacity, chains, dimensions) -> noise``, a nest of tensors whose first axis
+        is the block's capacity.
+    transition : function
+        ``(log_density, state, step_size, tuning, noise, data) -> (state, statistics)``: the adapted
+        step size and the noise of one transition, to the new state and a dict of the other fields
+        of `Transitions`.
+    """
+
+    draw_noise: Callable[[np.random.Generator, int, int, int], Any]
+    transition: Callable[..., tuple[State, dict[str, tf.Tensor]]]
 
 
 def draw_noise(
@@ -268,8 +290,39 @@ def update_step_size(step: StepSize, acceptance: tf.Tensor, target: tf.Tensor) -
     return StepSize(log_step, average, error, count, step.shrink_to)
 
 
+def jittered_transition(
+    log_density: LogDensity,
+    state: State,
+    step_size: tf.Tensor,
+    tuning: Tuning,
+    noise: Noise,
+    data: Any,
+) -> tuple[State, dict[str, tf.Tensor]]:
+    """A `transition` whose step size and number of steps are random; for `Sampler`."""
+    step_size = step_size * (1.0 - STEP_JITTER * noise.jitter[1])
+    length = (1.0 + LENGTH_JITTER * (2.0 * noise.jitter[0] - 1.0)) * tuning.trajectory_length
+    # Bounded before the cast: a tiny step in early warm-up would overflow int32.
+    n_steps = tf.clip_by_value(
+        tf.math.ceil(length / step_size),
+        tf.ones_like(length),
+        tf.cast(tuning.max_steps, length.dtype),
+    )
+    n_steps = tf.cast(n_steps, tf.int32)
+    state, info = transition(
+        log_density, state, step_size, n_steps, tuning.metric, noise.momentum, noise.accept, data
+    )
+    chains = state.log_density.shape
+    return state, info | {"step_size": step_size, "n_steps": tf.broadcast_to(n_steps, chains)}
+
+
+HMC = Sampler(draw_noise, jittered_transition)
+"""Trajectories of a jittered length that all chains have in common."""
+
+
 @lru_cache(maxsize=32)
-def block_program(log_density: LogDensity, capacity: int) -> Callable[..., Any]:
+def block_program(
+    log_density: LogDensity, capacity: int, sampler: Sampler = HMC
+) -> Callable[..., Any]:
     """The compiled block of one log density.
 
     Parameters
@@ -279,6 +332,7 @@ def block_program(log_density: LogDensity, capacity: int) -> Callable[..., Any]:
         compiled once per set of shapes.
     capacity : int
         Most transitions in one call.
+    sampler : Sampler
 
     Returns
     -------
@@ -289,29 +343,17 @@ def block_program(log_density: LogDensity, capacity: int) -> Callable[..., Any]:
 
     @compiled
     def block(
-        state: State, step: StepSize, tuning: Tuning, noise: Noise, data: Any
+        state: State, step: StepSize, tuning: Tuning, noise: Any, data: Any
     ) -> tuple[State, StepSize, Transitions]:
         def one(
             i: tf.Tensor, state: State, step: StepSize, out: tuple[tf.TensorArray, ...]
         ) -> tuple[Any, ...]:
-            jitter = tf.gather(noise.jitter, i)
-            step_size = tf.exp(step.log_step) * (1.0 - STEP_JITTER * jitter[1])
-            length = (1.0 + LENGTH_JITTER * (2.0 * jitter[0] - 1.0)) * tuning.trajectory_length
-            # Bounded before the cast: a tiny step in early warm-up would overflow int32.
-            n_steps = tf.clip_by_value(
-                tf.math.ceil(length / step_size),
-                tf.ones_like(length),
-                tf.cast(tuning.max_steps, length.dtype),
-            )
-            n_steps = tf.cast(n_steps, tf.int32)
-            state, info = transition(
+            state, info = sampler.transition(
                 log_density,
                 state,
-                step_size,
-                n_steps,
-                tuning.metric,
-                tf.gather(noise.momentum, i),
-                tf.gather(noise.accept, i),
+                tf.exp(step.log_step),
+                tuning,
+                tf.nest.map_structure(lambda x: tf.gather(x, i), noise),
                 data,
             )
             adapted = update_step_size(
@@ -320,14 +362,7 @@ def block_program(log_density: LogDensity, capacity: int) -> Callable[..., Any]:
             step = StepSize(
                 *(tf.where(tuning.adapt, new, old) for new, old in zip(adapted, step, strict=True))
             )
-            row = Transitions(
-                state.position,
-                state.gradient,
-                state.log_density,
-                **info,
-                step_size=step_size,
-                n_steps=n_steps,
-            )
+            row = Transitions(state.position, state.gradient, state.log_density, **info)
             return i + 1, state, step, tuple(a.write(i, v) for a, v in zip(out, row, strict=True))
 
         dtype = state.position.dtype
@@ -341,7 +376,7 @@ def block_program(log_density: LogDensity, capacity: int) -> Callable[..., Any]:
             (chains,),
             (chains,),
             (),
-            (),
+            (chains,),
         )
         out = tuple(
             tf.TensorArray(d, size=capacity, element_shape=s)

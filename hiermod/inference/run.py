@@ -13,11 +13,12 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from hiermod.errors import SamplingError
+from hiermod.errors import SamplingError, did_you_mean
 from hiermod.inference.adaptation import directions, pooled_scale, rough_scale, windows
 from hiermod.inference.checkpoint import Checkpoint, read
 from hiermod.inference.diagnostics import diagnose, split_r_hat
 from hiermod.inference.hmc import (
+    HMC,
     LogDensity,
     Metric,
     State,
@@ -25,9 +26,9 @@ from hiermod.inference.hmc import (
     Transitions,
     Tuning,
     block_program,
-    draw_noise,
     value_and_gradient,
 )
+from hiermod.inference.nuts import NUTS
 from hiermod.inference.progress import Progress, Report
 
 FloatArray = NDArray[np.float64]
@@ -44,6 +45,8 @@ RANK = 16
 
 MANY_CHAINS = 32
 """Number of chains from which on they are grouped into superchains, for nested R-hat."""
+
+SAMPLERS = {"hmc": HMC, "nuts": NUTS}
 
 STATISTICS = ("lp", "energy", "acceptance_rate", "diverging", "step_size", "n_steps")
 
@@ -110,26 +113,34 @@ class Settings:
         Mean acceptance that the step size is adapted to, in (0, 1).
     seed : int
     max_steps : int
-        Most leapfrog steps of a transition.
+        Most leapfrog steps of a transition; a tree of NUTS has at most log2(max_steps + 1)
+        doublings, 10 of them.
     keep_warmup : bool
         Whether the transitions of warm-up are returned too.
     until : str, optional
         When to stop before `draws`: see `Until`.
     max_seconds : float, optional
         Stop when the run took that long; warm-up is always finished.
+    sampler : str
+        ``"hmc"`` or ``"nuts"``.
     """
 
     warmup: int = 500
     draws: int = 1000
     target_accept: float = 0.8
     seed: int = 0
-    max_steps: int = 1000
+    max_steps: int = 1023
     keep_warmup: bool = False
     until: str | None = None
     max_seconds: float | None = None
+    sampler: str = "hmc"
 
     def __post_init__(self) -> None:
         """Check the values."""
+        if self.sampler not in [*SAMPLERS]:
+            raise SamplingError(
+                f"unknown sampler {self.sampler!r}. {did_you_mean(str(self.sampler), SAMPLERS)}"
+            )
         if not 0 < self.target_accept < 1:
             raise SamplingError(f"target_accept must be between 0 and 1, not {self.target_accept}.")
         for name, least in (("warmup", 20), ("draws", 1), ("max_steps", 1), ("seed", 0)):
@@ -157,12 +168,13 @@ class Draws:
         Unconstrained positions.
     statistics : dict of array, shape (chains, draws)
         ``lp`` (log density in the unconstrained space), ``energy``, ``acceptance_rate``,
-        ``diverging``, ``step_size``, ``n_steps`` (leapfrog steps, one gradient each).
+        ``diverging``, ``step_size``, ``n_steps`` (leapfrog steps, one gradient each); of NUTS
+        ``tree_depth`` too (doublings, the one that ended the tree included).
     settings : Settings
     metric : tuple of float64 array
         The adapted `Metric`: scale (dimensions,), vectors (dimensions, rank), values (rank,).
     trajectory_length : float
-        Mean length of a trajectory, in units of the whitened space.
+        Mean length of a trajectory, in units of the whitened space; NUTS does not use it.
     seconds : float
         Wall time of the run, compilation included.
     interrupted : bool
@@ -339,12 +351,16 @@ class _Run:
             tf.constant(adapt),
             tf.constant(count),
         )
-        noise = draw_noise(generator, self.capacity, self.chains, len(self.unit))
-        program = block_program(self.log_density, self.capacity)
+        sampler, size = SAMPLERS[self.settings.sampler], self.capacity
+        noise = sampler.draw_noise(generator, size, self.chains, len(self.unit))
+        program = block_program(self.log_density, size, sampler)
         state, step, rows = program(self.state, self.step, tuning, noise, self.data)
         out = {name: v.numpy()[:count] for name, v in zip(Transitions._fields, rows, strict=True)}
-        for name in ("step_size", "n_steps"):  # common to the chains
-            out[name] = np.repeat(out[name][:, None], self.chains, axis=1)
+        # Common to the chains.
+        out["step_size"] = np.repeat(out["step_size"][:, None], self.chains, axis=1)
+        if self.settings.sampler == "nuts":
+            # A tree of d doublings has 2^(d - 1) to 2^d - 1 steps: d is their number of bits.
+            out["tree_depth"] = np.frexp(out["n_steps"])[1]
         gradient = out.pop("gradient")
         if adapt:
             self.rows["window"].append(out | {"gradient": gradient})
@@ -498,7 +514,7 @@ def run(
     if checkpoint and not interrupted:
         job.seconds = seconds()
         checkpoint.write(_arrays(job), _record(job))
-    names = [n for n in Transitions._fields if n not in ("position", "gradient")]
+    names = [n for n in job.rows["draws"][0] if n != "position"]
 
     def stacked(kind: str) -> tuple[FloatArray, dict[str, NDArray[Any]]]:
         return job.joined(kind, "position"), {n: job.joined(kind, n) for n in names}

@@ -182,14 +182,15 @@ def _made_by() -> dict[str, Any]:
 def _sampler(draws: Draws) -> dict[str, Any]:
     """Attributes that tell how a run was made."""
     out: dict[str, Any] = {
-        "sampler": "hmc",
+        "sampler": draws.settings.sampler,
         "seed": draws.settings.seed,
         "target_accept": draws.settings.target_accept,
         "tuning_steps": draws.settings.warmup,
         "sampling_time": draws.seconds,
-        "trajectory_length": draws.trajectory_length,
         "interrupted": int(draws.interrupted),
     }
+    if draws.settings.sampler == "hmc":
+        out["trajectory_length"] = draws.trajectory_length
     if draws.superchains:
         out["superchains"] = draws.superchains
     return out

@@ -292,8 +292,13 @@ def scalars(quantities):
     return out
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_the_posterior_is_that_of_the_reference(name):
+WITH_NUTS = ("reedfrogs_m13_2", "Kline_m11_10")  # one with group effects, one without
+
+
+@pytest.mark.parametrize(
+    ("name", "sampler"), [*((n, "hmc") for n in CASES), *((n, "nuts") for n in WITH_NUTS)]
+)
+def test_the_posterior_is_that_of_the_reference(name, sampler):
     case = CASES[name]
     reference = pd.DataFrame(json.loads((FOLDER / f"{name}.json").read_text())["params"]).T
     fit = hm.fit(
@@ -303,6 +308,7 @@ def test_the_posterior_is_that_of_the_reference(name):
         priors=case.priors,
         center=False,
         draws=DRAWS,
+        sampler=sampler,
         seed=20,
         progress=False,
     )

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ import tensorflow as tf
 import hiermod as hm
 from hiermod.errors import SamplingError
 from hiermod.inference import Checkpoint, Settings, read, run, start_positions
+from hiermod.inference.run import SAMPLERS
 
 pytestmark = pytest.mark.statistical
 
@@ -39,12 +41,16 @@ def sample(path=None, stop=None, resume=False, settings=SETTINGS):
     return run(density, start, settings, report=report, checkpoint=place, resume=resume)
 
 
+@pytest.mark.parametrize("sampler", SAMPLERS)
 @pytest.mark.parametrize("stop", [50, 110, 135, 240])  # a block before is in the file
-def test_a_killed_run_goes_on_to_the_same_draws(tmp_path, stop):
-    whole, path = sample(), tmp_path / "run"
+def test_a_killed_run_goes_on_to_the_same_draws(tmp_path, stop, sampler):
+    settings = replace(SETTINGS, sampler=sampler, keep_warmup=True)
+    whole, path = sample(settings=settings), tmp_path / "run"
     with pytest.raises(Killed):
-        sample(path, stop)
-    resumed = sample(path, resume=True)
+        sample(path, stop, settings=settings)
+    resumed = sample(path, resume=True, settings=settings)
+    for name, values in whole.warmup[1].items():
+        np.testing.assert_array_equal(resumed.warmup[1][name], values)
     np.testing.assert_array_equal(resumed.position, whole.position)
     for name, values in whole.statistics.items():
         np.testing.assert_array_equal(resumed.statistics[name], values)
@@ -91,6 +97,28 @@ def test_a_fit_goes_on_after_kill_9(tmp_path):
     whole = model.fit(seed=1, draws=20_000, progress=False)
     for name in ("Intercept", "1|tank"):
         np.testing.assert_array_equal(resumed.posterior[name], whole.posterior[name])
+
+
+def test_a_fit_with_nuts_goes_on_with_nuts(tmp_path):
+    kline, path = hm.load_data("Kline"), tmp_path / "tools"
+    model = hm.model(kline, "total_tools ~ contact", family="poisson")
+    options = {"seed": 1, "warmup": 50, "draws": 60, "sampler": "nuts", "progress": False}
+    whole = model.fit(**options)
+
+    def stop(bar, progress):
+        if progress.done >= 100:
+            raise Killed
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hm.inference.Bar, "__call__", stop)
+        with pytest.raises(Killed):
+            model.fit(**options | {"progress": True}, checkpoint=path, checkpoint_every=0)
+    assert read(path)[0]["header"]["settings"]["sampler"] == "nuts"
+    resumed = hm.resume(path, progress=False)
+    assert resumed.posterior.attrs["sampler"] == "nuts"
+    np.testing.assert_array_equal(resumed.posterior["Intercept"], whole.posterior["Intercept"])
+    stats = resumed.idata["sample_stats"]
+    np.testing.assert_array_equal(stats["tree_depth"], whole.idata["sample_stats"]["tree_depth"])
 
 
 def test_a_full_disk_leaves_the_old_checkpoint_and_the_run(tmp_path, monkeypatch):

@@ -11,15 +11,16 @@ from hiermod.inference import Settings, run, start_positions
 from hiermod.inference.adaptation import directions, windows
 from hiermod.inference.diagnostics import diagnose
 from hiermod.inference.hmc import (
+    HMC,
     Metric,
     State,
     StepSize,
     Tuning,
     block_program,
-    draw_noise,
     value_and_gradient,
 )
-from hiermod.inference.run import superchains
+from hiermod.inference.nuts import NUTS
+from hiermod.inference.run import SAMPLERS, superchains
 
 pytestmark = pytest.mark.statistical
 
@@ -79,8 +80,8 @@ METRIC = Metric(
 )
 
 
-def moved(log_density, draws, step_size, seed):
-    """Independent draws of a target, each after five transitions; and the mean acceptance."""
+def moved(log_density, draws, step_size, seed, sampler=HMC, change=None, count=5):
+    """Independent draws of a target, each after some transitions; and what these were."""
     chains, dimensions = draws.shape
     position = tf.constant(draws)
     state = State(position, *value_and_gradient(log_density, position, ()))
@@ -93,24 +94,29 @@ def moved(log_density, draws, step_size, seed):
         target_accept=tf.constant(0.8, tf.float64),
         max_steps=tf.constant(50),
         adapt=tf.constant(False),
-        count=tf.constant(5),
+        count=tf.constant(count),
     )
-    noise = draw_noise(np.random.default_rng(seed), 5, chains, dimensions)
-    state, _, rows = block_program(log_density, 5)(state, step, tuning, noise, ())
-    return state.position.numpy(), float(tf.reduce_mean(rows.acceptance_rate))
+    noise = sampler.draw_noise(np.random.default_rng(seed), 5, chains, dimensions)
+    if change:
+        noise = change(noise)
+    state, _, rows = block_program(log_density, 5, sampler)(state, step, tuning, noise, ())
+    return state.position.numpy(), rows
 
 
+@pytest.mark.parametrize("sampler", SAMPLERS)
 @pytest.mark.parametrize("name", TARGETS)
-def test_transitions_leave_the_target_invariant(name):
+def test_transitions_leave_the_target_invariant(name, sampler):
     log_density, draw, margins, step_size = TARGETS[name]
+    sampler = SAMPLERS[sampler]
     draws = draw(np.random.default_rng(1), 100_000)
-    found, acceptance = moved(log_density, draws, step_size, seed=2)
+    found, rows = moved(log_density, draws, step_size, 2, sampler)
+    acceptance = rows.acceptance_rate.numpy().mean()
     assert 0.5 < acceptance < 0.97  # else acceptance and rejection are not tried
     assert not np.isclose(found, draws).all(axis=1).any() or acceptance < 1
     assert min(test.pvalue for test in margins(found)) > 1e-3
 
     # The same test must notice a target that is 10 % cooler.
-    wrong, _ = moved(colder(log_density), draws, step_size, seed=2)
+    wrong, _ = moved(colder(log_density), draws, step_size, 2, sampler)
     assert min(test.pvalue for test in margins(wrong)) < 1e-9
 
 
@@ -131,6 +137,67 @@ def test_without_rejections_the_target_is_not_invariant():
     assert min(test.pvalue for test in margins(position.numpy())) < 1e-9
 
 
+@pytest.mark.parametrize(("part", "value"), [(0, 0.0), (1, 0.0), (2, 0.0)])
+def test_without_a_choice_of_its_trees_nuts_is_not_invariant(part, value):
+    """Always forward; always the last leaf; always the new half: each is noticed."""
+    log_density, draw, margins, step_size = TARGETS["log gamma"]
+    draws = draw(np.random.default_rng(1), 100_000)
+
+    def change(noise):
+        tree = noise.tree.numpy()
+        tree[:, :, part] = value
+        return noise._replace(tree=tf.constant(tree))
+
+    wrong, _ = moved(log_density, draws, step_size, 2, NUTS, change)
+    assert min(test.pvalue for test in margins(wrong)) < 1e-9
+
+
+def leaves_until_a_turn(position, white, forward, step_size):
+    """Leapfrog steps of a tree, by looking at every subtree of every doubling."""
+    scale, vectors, values = (x.numpy() for x in METRIC)
+    root = np.diag(scale) @ (np.eye(2) + vectors @ np.diag(np.sqrt(values) - 1) @ vectors.T)
+    inverse_mass = root @ root.T
+
+    def move(q, p, step):
+        p = p - 0.5 * step * PRECISION.numpy() @ q
+        q = q + step * inverse_mass @ p
+        return q, p - 0.5 * step * PRECISION.numpy() @ q
+
+    def turns(points):
+        (q, p), (r, o) = points[0], points[-1]
+        return (r - q) @ p <= 0 or (r - q) @ o <= 0
+
+    tree, n_steps = [(position, np.linalg.solve(root.T, white))], 0
+    for ahead in forward:
+        sign, new = (1, []) if ahead else (-1, [])
+        for leaf in range(1, len(tree) + 1):
+            new.append(move(*(new or tree[::sign])[-1], sign * step_size))
+            n_steps += 1
+            ended = [new[-size:][::sign] for size in (2, 4, 8, 16) if leaf % size == 0]
+            if any(map(turns, ended)):
+                return n_steps
+        tree = (tree[::sign] + new)[::sign]
+        if turns(tree):
+            break
+    return n_steps
+
+
+@pytest.mark.parametrize("step_size", [0.15, 0.6])
+def test_trees_end_where_a_subtree_turns(step_size):
+    draws = gaussian_draws(np.random.default_rng(1), 300)
+    noises = []
+    _, rows = moved(
+        gaussian, draws, step_size, 2, NUTS, lambda n: noises.append(n) or n, count=1
+    )  # fmt: skip
+    white, forward = noises[0].momentum.numpy()[0], noises[0].tree.numpy()[0, :, 0] < 0.5
+    expected = [
+        leaves_until_a_turn(draws[c], white[c], forward[:5, c], step_size)  # at most 50 steps
+        for c in range(300)
+    ]
+    np.testing.assert_array_equal(rows.n_steps[0], expected)
+    assert len(set(expected)) > 3
+
+
 # --- whole runs ---------------------------------------------------------------------------------
 
 SCALES = np.array([0.03, 1.0, 30.0, 5.0])
@@ -142,14 +209,21 @@ def wide(position, data=()):
     return -0.5 * tf.reduce_sum(((position - CENTRES) / SCALES) ** 2, -1)
 
 
+def funnel_of_two(position, data=()):
+    """A mild funnel: v ~ normal(0, 0.5), x ~ normal(0, exp(v / 2))."""
+    v, x = position[:, 0], position[:, 1]
+    return -2 * v**2 - 0.5 * v - 0.5 * x**2 * tf.exp(-v)
+
+
 def sampled(log_density, dimensions, *, chains=4, data=(), report=None, **settings):
     settings = Settings(**{"seed": 3} | settings)
     start = start_positions(log_density, data, np.zeros(dimensions), chains, settings.seed)
     return run(log_density, start, settings, data, report=report)
 
 
-def test_warm_up_finds_the_scales_and_the_acceptance():
-    draws = sampled(wide, 4, draws=2000)
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_warm_up_finds_the_scales_and_the_acceptance(sampler):
+    draws = sampled(wide, 4, draws=2000, sampler=sampler)
     assert draws.position.shape == (4, 2000, 4)
     np.testing.assert_allclose(draws.metric[0], SCALES, rtol=0.25)
     # Adapted to 0.8 in the mean of the last window; the average iterate is a little cautious.
@@ -194,21 +268,66 @@ def test_statistics_are_what_they_are_called():
     length = s["n_steps"] * s["step_size"]
     assert (length < 1.5 * draws.trajectory_length + s["step_size"]).all()
     assert s["n_steps"].min() >= 1
+    assert (s["n_steps"] == s["n_steps"][0]).all()
 
 
-def test_the_seed_decides():
-    first, again, other = (sampled(gaussian, 2, draws=50, seed=s).position for s in (7, 7, 8))
+@pytest.mark.parametrize("n", [1, 3, 1000])
+def test_the_depth_of_a_tree_is_that_of_its_steps(n):
+    draws = sampled(wide, 4, warmup=100, draws=200, sampler="nuts", max_steps=n, keep_warmup=True)
+    for s in (draws.statistics, draws.warmup[1]):
+        steps, depth = s["n_steps"], s["tree_depth"]
+        assert depth.dtype.kind == "i"
+        assert depth.shape == s["lp"].shape
+        assert steps.min() >= 1
+        assert steps.max() <= n
+        assert (2.0 ** (depth - 1) <= steps).all()
+        assert (steps <= 2.0**depth - 1).all()
+    steps = draws.statistics["n_steps"]
+    assert (steps[0] != steps[1]).any() == (n > 1)  # each chain has its own
+    assert "tree_depth" not in sampled(gaussian, 2, warmup=50, draws=50).statistics
+
+
+def test_what_nuts_says_of_its_draws_is_so():
+    draws = sampled(gaussian, 2, draws=200, warmup=200, sampler="nuts")
+    s = draws.statistics
+    lp = gaussian(tf.constant(draws.position.reshape(-1, 2))).numpy().reshape(4, 200)
+    np.testing.assert_allclose(s["lp"], lp, rtol=1e-10, atol=1e-12)
+    assert (s["energy"] >= -s["lp"]).all()  # a kinetic energy is not negative
+    assert ((s["acceptance_rate"] > 0) & (s["acceptance_rate"] <= 1)).all()
+    assert len(np.unique(s["step_size"])) == 1
+
+
+def test_another_sampler_has_other_draws_of_the_same_density():
+    hmc, nuts = (sampled(funnel_of_two, 2, draws=4000, sampler=s).position for s in SAMPLERS)
+    assert not np.isclose(hmc, nuts).any()
+    v, x = np.moveaxis(nuts, -1, 0)
+    for draws, mean in ((v, 0), (v**2, 0.25), (x**2, np.exp(0.125))):
+        assert az.ess(draws) > 400
+        assert abs(draws.mean() - mean) < 5 * az.mcse(draws, method="mean")
+        # A mean 10 standard errors away would be noticed.
+        assert abs(draws.mean() - mean - 10 * az.mcse(draws, method="mean")) > 5 * az.mcse(
+            draws, method="mean"
+        )
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_the_seed_decides(sampler):
+    first, again, other = (
+        sampled(gaussian, 2, draws=50, seed=s, sampler=sampler).position for s in (7, 7, 8)
+    )
     np.testing.assert_array_equal(first, again)
     assert not np.isclose(first, other).any()
     assert not np.isclose(first[0], first[1]).any()  # chains have noise of their own
 
 
-def test_more_draws_begin_with_the_same_draws():
-    few, many = (sampled(gaussian, 2, draws=n).position for n in (40, 130))
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_more_draws_begin_with_the_same_draws(sampler):
+    few, many = (sampled(gaussian, 2, draws=n, sampler=sampler).position for n in (40, 130))
     np.testing.assert_array_equal(few, many[:, :40])
 
 
-def test_nothing_is_traced_again():
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_nothing_is_traced_again(sampler):
     traces = 0
 
     def log_density(position, data):
@@ -217,7 +336,8 @@ def test_nothing_is_traced_again():
         return -0.5 * tf.reduce_sum((position - data["centre"]) ** 2, -1)
 
     def go(centre, **settings):
-        return sampled(log_density, 3, data={"centre": tf.constant(centre)}, **settings)
+        data = {"centre": tf.constant(centre)}
+        return sampled(log_density, 3, data=data, sampler=sampler, **settings)
 
     go(np.zeros(3), warmup=50, draws=30)
     first = traces
@@ -235,12 +355,13 @@ def funnel(position, data=()):
     return -(v**2) / 18 - 4.5 * v - 0.5 * tf.reduce_sum(x**2, -1) * tf.exp(-v)
 
 
-def test_divergences_are_recorded_on_a_funnel():
-    draws = sampled(funnel, 10)
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_divergences_are_recorded_on_a_funnel(sampler):
+    draws = sampled(funnel, 10, sampler=sampler)
     diverging = draws.statistics["diverging"]
     assert diverging.dtype == bool
     assert diverging.sum() > 0
-    assert not sampled(gaussian, 2).statistics["diverging"].any()
+    assert not sampled(gaussian, 2, sampler=sampler).statistics["diverging"].any()
     # They are where the funnel is narrow.
     v = draws.position[..., 0]
     assert v[diverging].mean() < v.mean()
@@ -307,11 +428,14 @@ def test_a_start_is_found_where_most_of_the_space_is_not_allowed():
         ({"target_accept": 1.0}, "target_accept must be between 0 and 1, not 1.0"),
         ({"target_accept": 0}, "target_accept must be between 0 and 1, not 0"),
         ({"target_accept": float("nan")}, "target_accept must be between 0 and 1, not nan"),
+        ({"sampler": "nut"}, "unknown sampler 'nut'. Did you mean 'nuts'? Allowed: hmc, nuts."),
+        ({"sampler": None}, "unknown sampler None. Allowed: hmc, nuts."),
     ],
 )
 def test_options_out_of_range(option, says):
-    with pytest.raises(SamplingError, match=says):
+    with pytest.raises(SamplingError) as info:
         Settings(**option)
+    assert says in str(info.value)
 
 
 @pytest.mark.parametrize("warmup", [20, 37, 100, 500, 1000, 5001])
@@ -360,6 +484,8 @@ def test_the_metric_is_its_matrix():
     spread = METRIC.spread(tf.constant(np.eye(2))).numpy()
     np.testing.assert_allclose(spread.T @ spread, inverse_mass, rtol=1e-12)
     np.testing.assert_allclose(METRIC.whiten(METRIC.spread(tf.constant(x))), x, rtol=1e-12)
+    momentum = METRIC.momentum(tf.constant(x))
+    np.testing.assert_allclose(METRIC.velocity(momentum), METRIC.spread(tf.constant(x)), rtol=1e-12)
 
 
 # --- when to stop, many chains, warm-up ---------------------------------------------------------

@@ -34,6 +34,8 @@ def data():
         ({"draws": 0}, "draws must be a whole number, at least 1, not 0"),
         ({"target_accept": 1.2}, "target_accept must be between 0 and 1, not 1.2"),
         ({"target_accept": 0.0}, "target_accept must be between 0 and 1, not 0.0"),
+        ({"sampler": "gibbs"}, "unknown sampler 'gibbs'. Allowed: hmc, nuts."),
+        ({"sampler": "NUTS"}, "unknown sampler 'NUTS'. Did you mean 'nuts'?"),
         ({"seed": -3}, "seed must be a whole number, at least 0, not -3"),
     ],
 )
