@@ -261,6 +261,7 @@ class Model:
                 quantities=lambda position: results.quantities(joint, position),
                 checkpoint=checkpoint,
                 resume=resume,
+                explain=joint.explain,
             )
         return Fit(self, results.inference_data(results.convert(joint, found)))
 
@@ -808,7 +809,9 @@ def sample(
         max_seconds=max_seconds,
     )
     density = models.Density.make(log_prob, start, bijectors)
-    places = inference.start_positions(density, (), density.centre, chains, settings.seed)
+    places = inference.start_positions(
+        density, (), density.centre, chains, settings.seed, explain=density.explain
+    )
 
     def scalars(position: NDArray[np.float64]) -> NDArray[np.float64]:
         values = density.values(position).values()
@@ -816,7 +819,12 @@ def sample(
 
     with inference.Bar(warmup + draws, show=progress) as bar:
         found = inference.run(
-            density, places, settings, report=bar if progress else None, quantities=scalars
+            density,
+            places,
+            settings,
+            report=bar if progress else None,
+            quantities=scalars,
+            explain=density.explain,
         )
     return Posterior(
         results.inference_data(

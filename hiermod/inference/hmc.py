@@ -143,7 +143,8 @@ class Transitions(NamedTuple):
     ----------
     position, gradient : (capacity, chains, dimensions)
     lp, energy, acceptance_rate : (capacity, chains)
-    diverging : (capacity, chains), bool
+    diverging, nonfinite : (capacity, chains), bool
+        `nonfinite`: rejected because the density or its gradient was not finite; divergent too.
     step_size : (capacity,)
     n_steps : (capacity,), int32
     """
@@ -154,6 +155,7 @@ class Transitions(NamedTuple):
     energy: tf.Tensor
     acceptance_rate: tf.Tensor
     diverging: tf.Tensor
+    nonfinite: tf.Tensor
     step_size: tf.Tensor
     n_steps: tf.Tensor
 
@@ -213,7 +215,7 @@ def transition(
     State
         The accepted or repeated state of each chain.
     dict
-        ``energy``, ``acceptance_rate`` and ``diverging``, each (chains,).
+        ``energy``, ``acceptance_rate``, ``diverging`` and ``nonfinite``, each (chains,).
     """
 
     def leapfrog(
@@ -255,6 +257,7 @@ def transition(
         "energy": choose(energy_after, energy_before),
         "acceptance_rate": tf.exp(tf.minimum(log_ratio, tf.zeros_like(log_ratio))),
         "diverging": log_ratio < -DIVERGENCE,
+        "nonfinite": ~finite,
     }
 
 
@@ -331,11 +334,12 @@ def block_program(log_density: LogDensity, capacity: int) -> Callable[..., Any]:
             return i + 1, state, step, tuple(a.write(i, v) for a, v in zip(out, row, strict=True))
 
         dtype = state.position.dtype
-        dtypes = Transitions(dtype, dtype, dtype, dtype, dtype, tf.bool, dtype, tf.int32)
+        dtypes = Transitions(dtype, dtype, dtype, dtype, dtype, tf.bool, tf.bool, dtype, tf.int32)
         chains, dimensions = state.position.shape
         shapes = Transitions(
             (chains, dimensions),
             (chains, dimensions),
+            (chains,),
             (chains,),
             (chains,),
             (chains,),

@@ -19,6 +19,7 @@ from hiermod.inference.diagnostics import diagnose, split_r_hat
 from hiermod.inference.hmc import (
     LogDensity,
     Metric,
+    Noise,
     State,
     StepSize,
     Transitions,
@@ -28,6 +29,7 @@ from hiermod.inference.hmc import (
     value_and_gradient,
 )
 from hiermod.inference.progress import Progress, Report
+from hiermod.inference.replay import TRIES, Nonfinite, retrace
 
 FloatArray = NDArray[np.float64]
 
@@ -41,6 +43,9 @@ MANY_CHAINS = 32
 """Number of chains from which on they are grouped into superchains, for nested R-hat."""
 
 STATISTICS = ("lp", "energy", "acceptance_rate", "diverging", "step_size", "n_steps")
+
+Explain = Callable[[FloatArray], str]
+"""From a position (dimensions,) to which part of the model is not finite there."""
 
 Quantities = Callable[[FloatArray], FloatArray]
 """From positions (chains, draws, dimensions) to what users see of them (chains, draws, ...)."""
@@ -166,6 +171,8 @@ class Draws:
         Number of groups of consecutive chains that had a starting point in common.
     warmup : tuple, optional
         Positions and statistics of warm-up, in the same form, if they were asked for.
+    nonfinite : Nonfinite, optional
+        Of draws whose trajectory met a density that is not finite, if any did.
     """
 
     position: FloatArray
@@ -177,6 +184,7 @@ class Draws:
     interrupted: bool = False
     superchains: int | None = None
     warmup: tuple[FloatArray, dict[str, NDArray[Any]]] | None = None
+    nonfinite: Nonfinite | None = None
 
 
 def superchains(chains: int) -> int | None:
@@ -201,7 +209,7 @@ def start_positions(
     chains: int,
     seed: int,
     scale: FloatArray | None = None,
-    explain: Callable[[FloatArray], str] | None = None,
+    explain: Explain | None = None,
 ) -> FloatArray:
     """Positions, one a chain, where the density and its gradient are finite.
 
@@ -276,6 +284,9 @@ class _Run:
     blocks: int = 0
     window: int = 0
     seconds: float = 0.0
+    tries: int = 0
+    region: str | None = None
+    explain: Explain | None = None
     rows: dict[str, list[dict[str, NDArray[Any]]]] = field(
         default_factory=lambda: {"window": [], "warmup": [], "draws": []}
     )
@@ -334,6 +345,8 @@ class _Run:
         out = {name: v.numpy()[:count] for name, v in zip(Transitions._fields, rows, strict=True)}
         for name in ("step_size", "n_steps"):  # common to the chains
             out[name] = np.repeat(out[name][:, None], self.chains, axis=1)
+        if not adapt and out["nonfinite"].any():
+            self.look(out, noise, tuning.metric)
         gradient = out.pop("gradient")
         if adapt:
             self.rows["window"].append(out | {"gradient": gradient})
@@ -342,6 +355,33 @@ class _Run:
         if adapt and self.settings.keep_warmup:
             self.rows["warmup"].append(out)
         self.state, self.step, self.blocks = state, step, self.blocks + 1
+
+    def look(self, out: dict[str, NDArray[Any]], noise: Noise, metric: Metric) -> None:
+        """See where the density was not finite; `state` is still that before the block."""
+        for i, chain in np.argwhere(out["nonfinite"]):
+            if self.region is not None or self.tries == TRIES:
+                return
+            self.tries += 1
+            before = out["position"][i - 1] if i else self.state.position.numpy()
+            met = retrace(
+                self.log_density,
+                before[chain],
+                noise.momentum[i, chain].numpy(),
+                out["step_size"][i, chain],
+                out["n_steps"][i, chain],
+                metric,
+                self.data,
+            )
+            if not met.diverged:
+                self.region = ""
+                if self.explain and met.position is not None:
+                    self.region = self.explain(met.position)
+
+    def nonfinite(self) -> Nonfinite | None:
+        """Draws whose trajectory met a density that is not finite."""
+        if self.region is None:
+            return None
+        return Nonfinite(int(self.joined("draws", "nonfinite").sum()), self.region)
 
     def warm(self) -> None:
         """One block of warm-up; at the end of a window, take what it taught."""
@@ -401,6 +441,7 @@ def run(
     quantities: Quantities | None = None,
     checkpoint: Checkpoint | None = None,
     resume: bool = False,
+    explain: Explain | None = None,
 ) -> Draws:
     """Adapt, then draw.
 
@@ -423,6 +464,8 @@ def run(
     resume : bool
         Go on from `checkpoint` instead of `start`; the draws are those of a run that was never
         stopped.
+    explain : function, optional
+        Asked once, where a draw's trajectory met a density that is not finite.
 
     Returns
     -------
@@ -439,6 +482,7 @@ def run(
         job = _restored(read(checkpoint.path)[0], log_density, data, settings)
     else:
         job = _Run.begin(log_density, data, settings, start, scale)
+    job.explain = explain
     before, groups = job.seconds, superchains(job.chains)
     until = None if settings.until is None else Until.parse(settings.until)
     look, shown, r_hat = 100, begin, np.nan
@@ -486,7 +530,7 @@ def run(
     if checkpoint and not interrupted:
         job.seconds = seconds()
         checkpoint.write(_arrays(job), _record(job))
-    names = [n for n in Transitions._fields if n not in ("position", "gradient")]
+    names = [n for n in Transitions._fields if n not in ("position", "gradient", "nonfinite")]
 
     def stacked(kind: str) -> tuple[FloatArray, dict[str, NDArray[Any]]]:
         return job.joined(kind, "position"), {n: job.joined(kind, n) for n in names}
@@ -502,6 +546,7 @@ def run(
         interrupted=interrupted,
         superchains=groups,
         warmup=stacked("warmup") if settings.keep_warmup else None,
+        nonfinite=job.nonfinite(),
     )
 
 
@@ -516,9 +561,13 @@ def _arrays(job: _Run) -> dict[str, NDArray[Any]]:
     return out
 
 
+KEPT = ("length", "blocks", "window", "seconds", "tries", "region")
+"""Fields of a run that a checkpoint keeps in its record."""
+
+
 def _record(job: _Run) -> dict[str, Any]:
     """The numbers of a run, for a checkpoint."""
-    return {n: getattr(job, n) for n in ("length", "blocks", "window", "seconds")}
+    return {n: getattr(job, n) for n in KEPT}
 
 
 def _restored(

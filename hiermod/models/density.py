@@ -12,6 +12,7 @@ import tensorflow_probability as tfp
 from numpy.typing import NDArray
 
 from hiermod.errors import ModelError, did_you_mean
+from hiermod.models.places import at_values
 
 LogProb = Callable[[dict[str, tf.Tensor]], tf.Tensor]
 
@@ -86,6 +87,24 @@ class Density:
     def values(self, position: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
         """Values by name at unconstrained positions (..., dimensions)."""
         return {name: v.numpy() for name, v in self._split(tf.constant(position))[0].items()}
+
+    def explain(self, position: NDArray[np.float64]) -> str:
+        """What is not finite at an unconstrained position (dimensions,), and at what values."""
+        at = tf.constant(position[None])
+        with tf.GradientTape(persistent=True) as tape:
+            tape.watch(at)
+            values, log_det = self._split(at)
+            density = self.log_prob(values)
+        where = at_values({name: v[0].numpy() for name, v in values.items()})
+        if not np.isfinite(density[0]):
+            return f"log_prob is {float(density[0]):g} {where}."
+        slopes = tape.gradient(density, values, unconnected_gradients="zero")
+        bad = [name for name, slope in slopes.items() if not np.isfinite(slope).all()]
+        if bad:
+            return (
+                f"The gradient of log_prob with respect to {', '.join(bad)} is not finite {where}."
+            )
+        return f"The Jacobian of the bijectors is {float(log_det[0]):g} {where}."
 
     def __call__(self, position: tf.Tensor, _: Any) -> tf.Tensor:
         """Log density (chains,) at unconstrained positions (chains, dimensions)."""

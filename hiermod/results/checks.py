@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -218,9 +218,8 @@ def check(posterior: xr.Dataset, sample_stats: xr.Dataset) -> Check:
         "divergences": float(sample_stats["diverging"].sum()),
         "e_bfmi": float(energy.min()),
     }
-    target = float(posterior.attrs.get("target_accept", 0.8))
     superchains = superchains_of(posterior)
-    problems = tuple(_problems(table, figures, energy, chains, draws, superchains, target))
+    problems = tuple(_problems(table, figures, energy, chains, draws, superchains, posterior.attrs))
     return Check(problems, figures, draws, chains, superchains)
 
 
@@ -257,7 +256,7 @@ def _problems(
     chains: int,
     draws: int,
     superchains: int | None,
-    target: float,
+    attrs: Mapping[Any, Any],
 ) -> Iterator[Problem]:
     if chains < 2:
         yield Problem(
@@ -297,18 +296,37 @@ def _problems(
                 f"Their {what} are not precise. Run more draws: about "
                 f"draws={_round_up(draws * least / max(figures[column], 1.0))}.",
             )
-    if figures["divergences"]:
-        yield Problem(
-            f"{figures['divergences']:.0f} of {chains * draws} draws diverged.",
-            "The sampler could not follow a sharply curved part of the posterior, and the draws "
-            f"may miss it. {_next_step(target)}",
-        )
+    yield from _divergences(figures, chains * draws, attrs)
     if figures["e_bfmi"] < E_BFMI_LIMIT:
         chain = int(np.argmin(energy))
         yield Problem(
             f"E-BFMI is {figures['e_bfmi']:.2f} in chain {chain}, below {E_BFMI_LIMIT}.",
             "Momentum draws do not carry the chain through all energies: heavy tails or a funnel. "
             "Use priors with lighter tails, or the other form of the group effects (noncentered=).",
+        )
+
+
+def _divergences(
+    figures: dict[str, float], transitions: int, attrs: Mapping[Any, Any]
+) -> Iterator[Problem]:
+    """Divergences at finite densities, and at others."""
+    nonfinite = int(attrs.get("nonfinite_draws", 0))
+    finite = int(figures["divergences"]) - nonfinite
+    if finite > 0:
+        yield Problem(
+            f"{figures['divergences']:.0f} of {transitions} draws diverged"
+            + (f", {finite} of them where the density is finite." if nonfinite else "."),
+            "The sampler could not follow a sharply curved part of the posterior, and the draws "
+            f"may miss it. {_next_step(float(attrs.get('target_accept', 0.8)))}",
+        )
+    if nonfinite:
+        first = attrs.get("nonfinite_first")
+        yield Problem(
+            f"In {nonfinite:,} of {transitions:,} transitions the density was not finite."
+            + (f" The first time: {first[0].lower()}{first[1:]}" if first else ""),
+            "Those were rejected, and count as divergent: the draws miss what is there and behind. "
+            "If it is impossible, keep the sampler away with a tighter prior, or a bijector; if it "
+            "is possible, write the density in a form that is finite there.",
         )
 
 
