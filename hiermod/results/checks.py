@@ -27,6 +27,9 @@ ESS_PER_CHAIN = 100
 E_BFMI_LIMIT = 0.3
 """Stan's limit; Betancourt (2016), "Diagnosing suboptimal cotangent disintegrations"."""
 
+ENERGIES = 200
+"""Least number of draws for an E-BFMI: see docs/checks.md."""
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -53,7 +56,7 @@ class Check:
     problems : tuple of Problem
     figures : dict
         ``r_hat`` (worst), ``ess_bulk``, ``ess_tail`` (smallest), ``divergences``, ``e_bfmi``
-        (smallest of the chains).
+        (smallest of the chains; of groups of chains where these are short).
     draws, chains : int
     superchains : int or None
         Of nested R-hat; None if R-hat is the split one.
@@ -191,9 +194,27 @@ def _labels(data: xr.Dataset, without: tuple[str, ...] = ()) -> list[str]:
 
 
 def e_bfmi(sample_stats: xr.Dataset) -> np.ndarray[Any, Any]:
-    """Energy Bayesian fraction of missing information of every chain (Betancourt 2016)."""
+    """Energy Bayesian fraction of missing information (Betancourt 2016).
+
+    Mean square of the steps of the energy, over its variance. Of short chains each would be noisy
+    and the worst of many always low: as many consecutive chains are taken together as have
+    `ENERGIES` draws, with the variance around their common mean.
+
+    Returns
+    -------
+    array, shape (groups,)
+        Groups are consecutive chains, as many in each; single ones if they have `ENERGIES` draws.
+        NaN of chains of one draw.
+    """
     energy = sample_stats["energy"].to_numpy()
-    return np.asarray(np.square(np.diff(energy, axis=1)).mean(axis=1) / energy.var(axis=1, ddof=1))
+    chains, draws = energy.shape
+    if draws < 2:
+        return np.full(1, np.nan)
+    size = next(
+        k for k in range(1, chains + 1) if not chains % k and (k * draws >= ENERGIES or k == chains)
+    )
+    steps = np.square(np.diff(energy, axis=1)).mean(axis=1).reshape(-1, size).mean(axis=1)
+    return np.asarray(steps / energy.reshape(-1, size * draws).var(axis=1, ddof=1))
 
 
 def check(posterior: xr.Dataset, sample_stats: xr.Dataset) -> Check:
@@ -298,9 +319,11 @@ def _problems(
             )
     yield from _divergences(figures, chains * draws, attrs)
     if figures["e_bfmi"] < E_BFMI_LIMIT:
-        chain = int(np.argmin(energy))
+        size, worst = chains // len(energy), int(np.argmin(energy))
+        first, last = worst * size, worst * size + size - 1
+        where = f"chain {first}" if size == 1 else f"chains {first} to {last}"
         yield Problem(
-            f"E-BFMI is {figures['e_bfmi']:.2f} in chain {chain}, below {E_BFMI_LIMIT}.",
+            f"E-BFMI is {figures['e_bfmi']:.2f} in {where}, below {E_BFMI_LIMIT}.",
             "Momentum draws do not carry the chain through all energies: heavy tails or a funnel. "
             "Use priors with lighter tails, or the other form of the group effects (noncentered=).",
         )
