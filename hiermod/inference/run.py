@@ -89,13 +89,18 @@ class Until:
             raise SamplingError(f"r_hat is never below 1: until={text!r} cannot be reached.")
         return out
 
-    def reached(self, draws: FloatArray, superchains: int | None) -> bool:
-        """Whether draws (chains, draws, ...) are enough; what never moves does not count."""
-        found = diagnose(draws, superchains)
-        if not np.isfinite(found["r_hat"]).any():
-            return False
-        least = min(np.nanmin(found["ess_bulk"]), np.nanmin(found["ess_tail"]))
-        return bool(least >= self.ess and np.nanmax(found["r_hat"]) < self.r_hat)
+    def met(self, ess: float, r_hat: float) -> bool:
+        """Whether these are enough; NaN is not."""
+        return ess >= self.ess and r_hat < self.r_hat
+
+
+def worst(draws: FloatArray, superchains: int | None) -> tuple[float, float]:
+    """Least ESS, bulk or tail, and largest R-hat; what never moves does not count, NaN of none."""
+    found = diagnose(draws, superchains)
+    if not np.isfinite(found["r_hat"]).any():
+        return np.nan, np.nan
+    least = min(np.nanmin(found["ess_bulk"]), np.nanmin(found["ess_tail"]))
+    return float(least), float(np.nanmax(found["r_hat"]))
 
 
 @dataclass(frozen=True)
@@ -414,7 +419,9 @@ class _Run:
             self.metric, self.length = (scale, vectors, values), np.pi / 2 * longest
         self.step = _start_step(float(self.step.log_average), 2.0)
 
-    def progress(self, seconds: float, r_hat: float) -> Progress:
+    def progress(
+        self, seconds: float, r_hat: float, ess: float = np.nan, until: Until | None = None
+    ) -> Progress:
         """Where the run stands."""
         s = self.settings
         drawn = self.count("draws")
@@ -428,6 +435,9 @@ class _Run:
             step_size=float(np.exp(self.step.log_step)),
             draws_per_second=(warmed + drawn) * self.chains / max(seconds, 1e-9),
             r_hat=r_hat,
+            warmup=s.warmup,
+            ess=ess,
+            wanted=(until.ess, until.r_hat) if until else None,
         )
 
 
@@ -485,13 +495,13 @@ def run(
     job.explain = explain
     before, groups = job.seconds, superchains(job.chains)
     until = None if settings.until is None else Until.parse(settings.until)
-    look, shown, r_hat = 100, begin, np.nan
+    look, shown, r_hat, ess = 100, begin, np.nan, np.nan
 
     def seconds() -> float:
         return before + time.perf_counter() - begin
 
     def enough() -> bool:
-        nonlocal look
+        nonlocal look, r_hat, ess
         drawn = job.count("draws")
         while look < drawn:
             # Looking costs time as drawing does: look again when there are a quarter more.
@@ -501,7 +511,8 @@ def run(
         if until is None or drawn < look:
             return False
         position = job.joined("draws", "position")
-        return until.reached(quantities(position) if quantities else position, groups)
+        ess, r_hat = worst(quantities(position) if quantities else position, groups)
+        return until.met(ess, r_hat)
 
     interrupted = False
     try:
@@ -513,13 +524,19 @@ def run(
                 job.block(min(BLOCK, left), adapt=False, max_steps=settings.max_steps)
             if report:
                 drawn, now = job.count("draws"), time.perf_counter()
-                if drawn >= 100 and (now - shown > 1.0 or drawn == settings.draws):
+                if (
+                    until is None
+                    and drawn >= 100
+                    and (now - shown > 1.0 or drawn == settings.draws)
+                ):
                     r_hat = float(np.nanmax(split_r_hat(job.joined("draws", "position"))))
                     shown = now
-                report(job.progress(seconds(), r_hat))
+                report(job.progress(seconds(), r_hat, ess, until))
             if checkpoint and checkpoint.due():
                 job.seconds = seconds()
                 checkpoint.write(_arrays(job), _record(job))
+        if report and until:  # what the last look has found
+            report(job.progress(seconds(), r_hat, ess, until))
     except KeyboardInterrupt:
         job.seconds = seconds()
         if checkpoint:

@@ -378,6 +378,19 @@ def test_until_stops_when_the_draws_are_enough():
     assert sampled(gaussian, 2, draws=150, until="ess >= 1e9").position.shape[1] == 150
 
 
+def test_progress_towards_until_is_that_of_the_quantities():
+    seen = []
+    draws = sampled(gaussian, 2, draws=20_000, until="ess >= 1500", report=seen.append)
+    assert {p.wanted for p in seen} == {(1500.0, 1.01)}
+    ess = [p.ess for p in seen if p.phase == "draws"]
+    found = diagnose(draws.position)
+    assert ess[-1] == min(found["ess_bulk"].min(), found["ess_tail"].min()) >= 1500
+    assert seen[-1].r_hat == found["r_hat"].max()
+    assert np.isnan(ess[0])
+    sampled(gaussian, 2, draws=200, report=seen.append)
+    assert seen[-1].wanted is None
+
+
 def test_until_asks_the_quantities_it_is_given():
     start = start_positions(gaussian, (), np.zeros(2), 4, 3)
     settings = Settings(seed=3, draws=2000, until="ess >= 400")
