@@ -12,7 +12,7 @@ import tensorflow_probability as tfp
 from numpy.typing import NDArray
 
 from hiermod.errors import ModelError, did_you_mean
-from hiermod.models.places import at_values
+from hiermod.models.places import not_finite
 
 LogProb = Callable[[dict[str, tf.Tensor]], tf.Tensor]
 
@@ -37,9 +37,14 @@ class Density:
 
     @classmethod
     def make(
-        cls, log_prob: LogProb, start: Mapping[str, Any], bijectors: Mapping[str, Any] | None
+        cls, log_prob: LogProb, start: Mapping[str, Any] | None, bijectors: Mapping[str, Any] | None
     ) -> Density:
         """A density, its arguments checked."""
+        if isinstance(log_prob, tfp.distributions.JointDistribution):
+            raise ModelError(
+                "a joint distribution is to be conditioned on data first: "
+                "hm.sample(joint.experimental_pin(y=...))."
+            )
         if not isinstance(start, Mapping) or not start:
             raise ModelError('start must be a dict from names to values, such as {"x": 0.0}.')
         for name in bijectors or {}:
@@ -90,21 +95,7 @@ class Density:
 
     def explain(self, position: NDArray[np.float64]) -> str:
         """What is not finite at an unconstrained position (dimensions,), and at what values."""
-        at = tf.constant(position[None])
-        with tf.GradientTape(persistent=True) as tape:
-            tape.watch(at)
-            values, log_det = self._split(at)
-            density = self.log_prob(values)
-        where = at_values({name: v[0].numpy() for name, v in values.items()})
-        if not np.isfinite(density[0]):
-            return f"log_prob is {float(density[0]):g} {where}."
-        slopes = tape.gradient(density, values, unconnected_gradients="zero")
-        bad = [name for name, slope in slopes.items() if not np.isfinite(slope).all()]
-        if bad:
-            return (
-                f"The gradient of log_prob with respect to {', '.join(bad)} is not finite {where}."
-            )
-        return f"The Jacobian of the bijectors is {float(log_det[0]):g} {where}."
+        return not_finite(position, self._split, lambda v: {"log_prob": self.log_prob(v)})
 
     def __call__(self, position: tf.Tensor, _: Any) -> tf.Tensor:
         """Log density (chains,) at unconstrained positions (chains, dimensions)."""
@@ -114,11 +105,16 @@ class Density:
     @property
     def _structure(self) -> tuple[Any, ...]:
         shapes = tuple((name, value.shape) for name, value in self.start.items())
-        return self.log_prob, shapes, tuple(sorted((n, id(b)) for n, b in self.bijectors.items()))
+        return self.log_prob, shapes, frozenset((n, type(b)) for n, b in self.bijectors.items())
 
     def __hash__(self) -> int:
-        """Equal for equal functions and shapes, which then share a compiled program."""
+        """Equal for equal functions, shapes and bijectors, which then share a compiled program."""
         return hash(self._structure)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Density) and self._structure == other._structure
+        # TFP compares bijectors by type and parameters; those of equal arrays differ in their hash.
+        return (
+            isinstance(other, Density)
+            and self._structure == other._structure
+            and all(b == other.bijectors[name] for name, b in self.bijectors.items())
+        )

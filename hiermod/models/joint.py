@@ -213,7 +213,7 @@ class Joint:
                 what = f"the Jacobian of the parameters is {float(jacobian):g}"
             everything = {self.names[key]: value for key, value in values.items()}
             found = [f"{what} {at_values(everything)}"]
-        return ". ".join(sentence[0].upper() + sentence[1:] for sentence in found) + "."
+        return ". ".join(text[0].upper() + text[1:] for text in found) + "."
 
     def _part(self, key: str) -> str:
         """What users call a part of the joint distribution, the response included."""
