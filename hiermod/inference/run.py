@@ -368,19 +368,23 @@ class _Run:
                 return
             self.tries += 1
             before = out["position"][i - 1] if i else self.state.position.numpy()
-            met = retrace(
-                self.log_density,
-                before[chain],
-                noise.momentum[i, chain].numpy(),
-                out["step_size"][i, chain],
-                out["n_steps"][i, chain],
-                metric,
-                self.data,
-            )
-            if not met.diverged:
-                self.region = ""
-                if self.explain and met.position is not None:
-                    self.region = self.explain(met.position)
+            try:
+                met = retrace(
+                    self.log_density,
+                    before[chain],
+                    noise.momentum[i, chain].numpy(),
+                    out["step_size"][i, chain],
+                    out["n_steps"][i, chain],
+                    metric,
+                    self.data,
+                )
+                if not met.diverged:
+                    self.region = ""
+                    if self.explain and met.position is not None:
+                        self.region = self.explain(met.position)
+            except tf.errors.OpError as error:
+                # XLA leaves out assertions, such as those of validate_args=True.
+                self.region = f"TensorFlow says: {error.message.splitlines()[0]}"
 
     def nonfinite(self) -> Nonfinite | None:
         """Draws whose trajectory met a density that is not finite."""

@@ -346,7 +346,7 @@ def _divergences(
         first = attrs.get("nonfinite_first")
         yield Problem(
             f"In {nonfinite:,} of {transitions:,} transitions the density was not finite."
-            + (f" The first time: {first[0].lower()}{first[1:]}" if first else ""),
+            + (f" The first time: {first.replace('The ', 'the ', 1)}" if first else ""),
             "Those were rejected, and count as divergent: the draws miss what is there and behind. "
             "If it is impossible, keep the sampler away with a tighter prior, or a bijector; if it "
             "is possible, write the density in a form that is finite there.",

@@ -145,6 +145,16 @@ def fitted(data):
     )  # fmt: skip
 
 
+def test_an_assertion_that_xla_leaves_out_does_not_end_the_run():
+    def log_prob(v):
+        with tf.control_dependencies([tf.debugging.assert_positive(v["x"], "x must be positive")]):
+            return tf.math.log(v["x"]) - v["x"]
+
+    fit = hm.sample(log_prob, {"x": 2.0}, seed=1, warmup=200, draws=200, progress=False)
+    assert "The first time: tensorFlow says:" not in problem(fit)
+    assert "x must be positive" in problem(fit)
+
+
 def test_a_model_names_the_row_and_its_values(tmp_path):
     """A row of weight 0 whose mean overflows: 0 times infinity."""
     fit = fitted(outlier())
