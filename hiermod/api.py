@@ -266,6 +266,7 @@ class Model:
                 quantities=lambda position: results.quantities(joint, position),
                 checkpoint=checkpoint,
                 resume=resume,
+                explain=joint.explain,
             )
         return Fit(self, results.inference_data(results.convert(joint, found)))
 
@@ -752,8 +753,8 @@ def resume(
 
 @_known_keywords
 def sample(
-    log_prob: Callable[[dict[str, Any]], Any],
-    start: Mapping[str, Any],
+    log_prob: Any,
+    start: Mapping[str, Any] | None = None,
     *,
     bijectors: Mapping[str, Any] | None = None,
     chains: int = 4,
@@ -767,19 +768,23 @@ def sample(
     seed: int | None = None,
     progress: bool = True,
 ) -> Posterior:
-    """Sample from any log density written in TensorFlow, with the engine of `fit`.
+    """Sample from any log density written in TensorFlow or TFP, with the engine of `fit`.
 
     Parameters
     ----------
-    log_prob : function
+    log_prob : function, or pinned joint distribution
         From a dict of float64 tensors, each (chains, ...) with an axis for the chains in front, to
-        log densities (chains,). It is compiled by XLA; another call with the same function and the
-        same shapes compiles nothing.
+        log densities (chains,). It is compiled by XLA; another call with the same function, the
+        same shapes and equal bijectors compiles nothing. Or ``joint.experimental_pin(y=...)`` of
+        any joint distribution of TFP: another call with the same joint distribution, and other
+        values of the same shapes, compiles nothing.
     start : mapping
-        From names to values of the shape of one draw; chains start around it.
+        From names to values of the shape of one draw; chains start around it. Of a pinned joint
+        distribution optional, and so is each name; else zero in the unconstrained space.
     bijectors : mapping, optional
         From names to `tfp.bijectors`, for variables that are not free: ``{"tau": tfb.Exp()}``.
-        `log_prob` gets constrained values, and the Jacobian is added to it.
+        `log_prob` gets constrained values, and the Jacobian is added to it. A pinned joint
+        distribution has its own, TFP's defaults.
     chains, warmup, draws, sampler, target_accept, until, max_seconds
         As for `Model.fit`.
     keep_warmup, seed, progress
@@ -792,7 +797,7 @@ def sample(
     Raises
     ------
     ModelError
-        If `log_prob` does not return one value a chain.
+        If `log_prob` does not return one value a chain, or a joint distribution has discrete parts.
     SamplingError
         If an option is out of range, or no finite starting point is found.
 
@@ -818,8 +823,18 @@ def sample(
         max_seconds=max_seconds,
         sampler=sampler,
     )
-    density = models.Density.make(log_prob, start, bijectors)
-    places = inference.start_positions(density, (), density.centre, chains, settings.seed)
+    density: models.Density | models.Pinned
+    data: Any = ()
+    if isinstance(log_prob, models.JointDistributionPinned):
+        if bijectors is not None:
+            raise ModelError("a pinned joint distribution has bijectors: leave out bijectors=.")
+        density = models.Pinned.make(log_prob, start)
+        data = density.pins
+    else:
+        density = models.Density.make(log_prob, start, bijectors)
+    places = inference.start_positions(
+        density, data, density.centre, chains, settings.seed, explain=density.explain
+    )
 
     def scalars(position: NDArray[np.float64]) -> NDArray[np.float64]:
         values = density.values(position).values()
@@ -827,7 +842,13 @@ def sample(
 
     with inference.Bar(warmup + draws, show=progress) as bar:
         found = inference.run(
-            density, places, settings, report=bar if progress else None, quantities=scalars
+            density,
+            places,
+            settings,
+            data,
+            report=bar if progress else None,
+            quantities=scalars,
+            explain=density.explain,
         )
     return Posterior(
         results.inference_data(

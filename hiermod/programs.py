@@ -89,13 +89,17 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
         Its first call of a kind traces and compiles, or loads.
     """
     programs: dict[str, Callable[..., Any]] = {}
+    compiling = threading.Lock()
 
     def call(*arguments: Any) -> Any:
         kind = _kind(arguments)
-        if kind in programs:
-            return programs[kind](*arguments)
-        programs[kind], result = _first_call(function, arguments, f"{function.__name__} {kind}")
-        return result
+        if kind not in programs:
+            with compiling:
+                if kind not in programs:
+                    label = f"{function.__name__} {kind}"
+                    programs[kind], result = _first_call(function, arguments, label)
+                    return result
+        return programs[kind](*arguments)
 
     return call
 

@@ -147,7 +147,8 @@ class Transitions(NamedTuple):
     ----------
     position, gradient : (capacity, chains, dimensions)
     lp, energy, acceptance_rate : (capacity, chains)
-    diverging : (capacity, chains), bool
+    diverging, nonfinite : (capacity, chains), bool
+        `nonfinite`: rejected because the density or its gradient was not finite; divergent too.
     step_size : (capacity,)
     n_steps : (capacity, chains), int32
     """
@@ -158,6 +159,7 @@ class Transitions(NamedTuple):
     energy: tf.Tensor
     acceptance_rate: tf.Tensor
     diverging: tf.Tensor
+    nonfinite: tf.Tensor
     step_size: tf.Tensor
     n_steps: tf.Tensor
 
@@ -235,7 +237,7 @@ def transition(
     State
         The accepted or repeated state of each chain.
     dict
-        ``energy``, ``acceptance_rate`` and ``diverging``, each (chains,).
+        ``energy``, ``acceptance_rate``, ``diverging`` and ``nonfinite``, each (chains,).
     """
 
     def leapfrog(
@@ -277,6 +279,7 @@ def transition(
         "energy": choose(energy_after, energy_before),
         "acceptance_rate": tf.exp(tf.minimum(log_ratio, tf.zeros_like(log_ratio))),
         "diverging": log_ratio < -DIVERGENCE,
+        "nonfinite": ~finite,
     }
 
 
@@ -366,11 +369,12 @@ def block_program(
             return i + 1, state, step, tuple(a.write(i, v) for a, v in zip(out, row, strict=True))
 
         dtype = state.position.dtype
-        dtypes = Transitions(dtype, dtype, dtype, dtype, dtype, tf.bool, dtype, tf.int32)
+        dtypes = Transitions(dtype, dtype, dtype, dtype, dtype, tf.bool, tf.bool, dtype, tf.int32)
         chains, dimensions = state.position.shape
         shapes = Transitions(
             (chains, dimensions),
             (chains, dimensions),
+            (chains,),
             (chains,),
             (chains,),
             (chains,),

@@ -85,12 +85,13 @@ class Counts(NamedTuple):
     ----------
     acceptance : sum over leaves of the probability that Metropolis would take them
     n_steps : int32
-    diverging : bool
+    diverging, nonfinite : bool
     """
 
     acceptance: tf.Tensor
     n_steps: tf.Tensor
     diverging: tf.Tensor
+    nonfinite: tf.Tensor
 
 
 def draw_noise(
@@ -245,8 +246,8 @@ def transition(
     State
         The chosen state of each chain.
     dict
-        ``energy``, ``acceptance_rate``, ``diverging`` and ``n_steps``, each (chains,), and
-        ``step_size``.
+        ``energy``, ``acceptance_rate``, ``diverging``, ``nonfinite`` and ``n_steps``, each
+        (chains,), and ``step_size``.
     """
     metric = tuning.metric
     chains, dimensions = state.position.shape
@@ -265,6 +266,7 @@ def transition(
             d.counts.acceptance + tf.exp(tf.minimum(log_ratio, tf.zeros_like(log_ratio))),
             d.counts.n_steps + 1,
             diverging,
+            ~finite,
         )
         leaf = State(point.position, value, point.gradient)
         proposal, uniform = with_leaf(d.proposal, d.uniform, leaf, energy, log_ratio)
@@ -338,7 +340,7 @@ def transition(
             start,
             start,
             Proposal(state, start_energy, zero),
-            Counts(zero, tf.zeros([chains], tf.int32), tf.zeros([chains], tf.bool)),
+            Counts(zero, tf.zeros([chains], tf.int32), *2 * [tf.zeros([chains], tf.bool)]),
             marks,
         ),
         parallel_iterations=1,
@@ -347,6 +349,7 @@ def transition(
         "energy": tree.energy,
         "acceptance_rate": counts.acceptance / tf.cast(counts.n_steps, zero.dtype),
         "diverging": counts.diverging,
+        "nonfinite": counts.nonfinite,
         "step_size": step_size,
         "n_steps": counts.n_steps,
     }

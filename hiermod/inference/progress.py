@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 
+import numpy as np
 from tqdm import TqdmWarning
 
 with warnings.catch_warnings():
@@ -33,7 +35,14 @@ class Progress:
     draws_per_second : float
         Transitions of all chains, warm-up and compilation included.
     r_hat : float
-        Largest split R-hat of the unconstrained dimensions so far; NaN before there is one.
+        Largest split R-hat of the unconstrained dimensions so far, or with `wanted` the one that
+        is to become small enough; NaN before there is one.
+    warmup : int
+        Transitions of each chain in warm-up.
+    ess : float
+        With `wanted`, the least ESS when it was last worked out; NaN before.
+    wanted : pair of float, optional
+        The ESS and the R-hat at which the draws end.
     """
 
     phase: str
@@ -44,13 +53,22 @@ class Progress:
     step_size: float
     draws_per_second: float
     r_hat: float
+    warmup: int
+    ess: float = math.nan
+    wanted: tuple[float, float] | None = None
 
 
 Report = Callable[[Progress], None]
 
 
+COUNTED = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}]{postfix}"
+SHARES = "{desc} {percentage:3.0f}%|{bar}| [{elapsed}]{postfix}"
+
+
 class Bar:
     """A tqdm bar that takes `Progress`; a context manager.
+
+    It fills with transitions; where the draws end at an ESS, first with warm-up and then with ESS.
 
     Parameters
     ----------
@@ -61,14 +79,16 @@ class Bar:
     """
 
     def __init__(self, total: int, show: bool) -> None:
+        self._total = total
         self._bar = tqdm(
             total=total,
             disable=not show,
             # A file or a log gets a line now and then, not every redraw.
             mininterval=0.1 if sys.stderr.isatty() else 10.0,
+            miniters=0,  # redrawn by time alone: what it fills with may stand still
             unit="draw",
             dynamic_ncols=True,
-            bar_format="{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}]{postfix}",
+            bar_format=COUNTED,
         )
 
     def __enter__(self) -> Bar:
@@ -76,14 +96,26 @@ class Bar:
 
     def __call__(self, progress: Progress) -> None:
         """Show `progress`."""
-        self._bar.set_description_str(f"{progress.chains} chains, {progress.phase}", refresh=False)
-        worst = f", R-hat up to {progress.r_hat:.2f}" if progress.r_hat > 0 else ""
+        p = progress
+        done: float = p.done
+        title = f"{p.chains} chains, {p.phase}"
+        worst = f", R-hat up to {p.r_hat:.2f}" if p.r_hat > 0 else ""
+        if p.wanted:
+            self._bar.bar_format = SHARES
+            share = p.done / p.warmup
+            if p.phase == "draws":
+                ess, (least, limit) = np.nan_to_num(p.ess), p.wanted
+                share = min(ess / least, 1.0)
+                title += f" {p.done - p.warmup:,}, ESS {ess:,.0f} of {least:,.0f}"
+                worst = f", R-hat {p.r_hat:.3f} (to be below {limit:g})" if p.r_hat > 0 else ""
+            done = share * self._total
+        self._bar.set_description_str(title, refresh=False)
         self._bar.set_postfix_str(
-            f"{progress.draws_per_second:,.0f} draws/s, divergences {progress.divergences}, "
-            f"step size {progress.step_size:.3g}{worst}",
+            f"{p.draws_per_second:,.0f} draws/s, divergences {p.divergences}, "
+            f"step size {p.step_size:.3g}{worst}",
             refresh=False,
         )
-        self._bar.update(progress.done - self._bar.n)
+        self._bar.update(done - self._bar.n)
 
     def __exit__(
         self,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -30,6 +32,7 @@ from hiermod.inference.hmc import (
 )
 from hiermod.inference.nuts import NUTS
 from hiermod.inference.progress import Progress, Report
+from hiermod.inference.replay import TRIES, Nonfinite, retrace
 
 FloatArray = NDArray[np.float64]
 
@@ -40,6 +43,11 @@ QUICK_BLOCK, QUICK = 100, 50_000
 """Transitions in a block of a quick model, and its size: numbers that all chains read for a
 gradient. There, calling a block takes as long as a block of `BLOCK`."""
 
+GROUPS, MANY_GROUPS, HEAVY = 2, 8, 1_000_000
+"""Most groups of chains that run side by side, each in a thread; the same of a heavy model, and its
+size. Chains of one group share instructions and wait for one another; where a gradient is long,
+there is nothing to share."""
+
 RANK = 16
 """Directions beside the axes that the metric knows."""
 
@@ -49,6 +57,9 @@ MANY_CHAINS = 32
 SAMPLERS = {"hmc": HMC, "nuts": NUTS}
 
 STATISTICS = ("lp", "energy", "acceptance_rate", "diverging", "step_size", "n_steps")
+
+Explain = Callable[[FloatArray], str]
+"""From a position (dimensions,) to which part of the model is not finite there."""
 
 Quantities = Callable[[FloatArray], FloatArray]
 """From positions (chains, draws, dimensions) to what users see of them (chains, draws, ...)."""
@@ -92,13 +103,18 @@ class Until:
             raise SamplingError(f"r_hat is never below 1: until={text!r} cannot be reached.")
         return out
 
-    def reached(self, draws: FloatArray, superchains: int | None) -> bool:
-        """Whether draws (chains, draws, ...) are enough; what never moves does not count."""
-        found = diagnose(draws, superchains)
-        if not np.isfinite(found["r_hat"]).any():
-            return False
-        least = min(np.nanmin(found["ess_bulk"]), np.nanmin(found["ess_tail"]))
-        return bool(least >= self.ess and np.nanmax(found["r_hat"]) < self.r_hat)
+    def met(self, ess: float, r_hat: float) -> bool:
+        """Whether these are enough; NaN is not."""
+        return ess >= self.ess and r_hat < self.r_hat
+
+
+def worst(draws: FloatArray, superchains: int | None) -> tuple[float, float]:
+    """Least ESS, bulk or tail, and largest R-hat; what never moves does not count, NaN of none."""
+    found = diagnose(draws, superchains)
+    if not np.isfinite(found["r_hat"]).any():
+        return np.nan, np.nan
+    least = min(np.nanmin(found["ess_bulk"]), np.nanmin(found["ess_tail"]))
+    return float(least), float(np.nanmax(found["r_hat"]))
 
 
 @dataclass(frozen=True)
@@ -183,6 +199,8 @@ class Draws:
         Number of groups of consecutive chains that had a starting point in common.
     warmup : tuple, optional
         Positions and statistics of warm-up, in the same form, if they were asked for.
+    nonfinite : Nonfinite, optional
+        Of draws whose trajectory met a density that is not finite, if any did.
     """
 
     position: FloatArray
@@ -194,6 +212,13 @@ class Draws:
     interrupted: bool = False
     superchains: int | None = None
     warmup: tuple[FloatArray, dict[str, NDArray[Any]]] | None = None
+    nonfinite: Nonfinite | None = None
+
+
+@cache
+def _workers() -> ThreadPoolExecutor:
+    """Threads for the groups of chains; TensorFlow lets go of Python's lock while a block runs."""
+    return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="hiermod")
 
 
 def superchains(chains: int) -> int | None:
@@ -218,7 +243,7 @@ def start_positions(
     chains: int,
     seed: int,
     scale: FloatArray | None = None,
-    explain: Callable[[FloatArray], str] | None = None,
+    explain: Explain | None = None,
 ) -> FloatArray:
     """Positions, one a chain, where the density and its gradient are finite.
 
@@ -293,6 +318,9 @@ class _Run:
     blocks: int = 0
     window: int = 0
     seconds: float = 0.0
+    tries: int = 0
+    region: str | None = None
+    explain: Explain | None = None
     rows: dict[str, list[dict[str, NDArray[Any]]]] = field(
         default_factory=lambda: {"window": [], "warmup": [], "draws": []}
     )
@@ -326,10 +354,20 @@ class _Run:
         return int(self.state.position.shape[0])
 
     @cached_property
+    def size(self) -> int:
+        """Numbers that all chains read for a gradient."""
+        return self.chains * (len(self.unit) + sum(map(np.size, tf.nest.flatten(self.data))))
+
+    @property
     def capacity(self) -> int:
         """Transitions in a block."""
-        read = len(self.unit) + sum(np.size(x) for x in tf.nest.flatten(self.data))
-        return QUICK_BLOCK if self.chains * read <= QUICK else BLOCK
+        return QUICK_BLOCK if self.size <= QUICK else BLOCK
+
+    @property
+    def groups(self) -> int:
+        """Groups of chains that run side by side; the draws depend on it, so not on the machine."""
+        most = MANY_GROUPS if self.size >= HEAVY else GROUPS
+        return max(k for k in range(1, most + 1) if self.chains % k == 0)
 
     def count(self, *kinds: str) -> int:
         """Transitions of these kinds so far."""
@@ -341,8 +379,6 @@ class _Run:
 
     def block(self, count: int, *, adapt: bool, max_steps: int) -> None:
         """Run `count` transitions and keep their rows, arrays of shape (count, chains, ...)."""
-        # A generator of its own for each block: the draws depend on the seed and the block alone.
-        generator = np.random.default_rng([self.settings.seed, self.blocks + 1])
         tuning = Tuning(
             Metric(*(tf.constant(x) for x in self.metric)),
             tf.constant(self.length, tf.float64),
@@ -351,13 +387,23 @@ class _Run:
             tf.constant(adapt),
             tf.constant(count),
         )
-        sampler, size = SAMPLERS[self.settings.sampler], self.capacity
-        noise = sampler.draw_noise(generator, size, self.chains, len(self.unit))
-        program = block_program(self.log_density, size, sampler)
-        state, step, rows = program(self.state, self.step, tuning, noise, self.data)
-        out = {name: v.numpy()[:count] for name, v in zip(Transitions._fields, rows, strict=True)}
-        # Common to the chains.
-        out["step_size"] = np.repeat(out["step_size"][:, None], self.chains, axis=1)
+        sampler = SAMPLERS[self.settings.sampler]
+        program = block_program(self.log_density, self.capacity, sampler)
+        groups, size = self.groups, self.chains // self.groups
+
+        def one(group: int) -> tuple[State, StepSize, dict[str, NDArray[Any]], Any]:
+            # A generator of its own: the draws depend on the seed, the block and the group alone.
+            generator = np.random.default_rng([self.settings.seed, self.blocks + 1, group])
+            noise = sampler.draw_noise(generator, self.capacity, size, len(self.unit))
+            state = State(*(x[group * size : (group + 1) * size] for x in self.state))
+            state, step, rows = program(state, self.step, tuning, noise, self.data)
+            out = {n: v.numpy()[:count] for n, v in zip(Transitions._fields, rows, strict=True)}
+            # Common to the chains of a group.
+            out["step_size"] = np.repeat(out["step_size"][:, None], size, axis=1)
+            return state, step, out, noise
+
+        states, steps, outs, noises = zip(*_workers().map(one, range(groups)), strict=True)
+        out = {name: np.concatenate([o[name] for o in outs], axis=1) for name in outs[0]}
         if self.settings.sampler == "nuts":
             # A tree of d doublings has 2^(d - 1) to 2^d - 1 steps: d is their number of bits.
             out["tree_depth"] = np.frexp(out["n_steps"])[1]
@@ -368,7 +414,46 @@ class _Run:
             self.rows["draws"].append(out)
         if adapt and self.settings.keep_warmup:
             self.rows["warmup"].append(out)
-        self.state, self.step, self.blocks = state, step, self.blocks + 1
+        if not adapt and out["nonfinite"].any():
+            self.look(out, np.concatenate([n.momentum for n in noises], axis=1), tuning.metric)
+        self.state = State(*(tf.concat(parts, axis=0) for parts in zip(*states, strict=True)))
+        # Dual averaging is linear in the acceptance: the mean of the groups' is that of all chains.
+        self.step = StepSize(*(tf.reduce_mean(parts, axis=0) for parts in zip(*steps, strict=True)))
+        self.blocks += 1
+
+    def look(self, out: dict[str, NDArray[Any]], momentum: FloatArray, metric: Metric) -> None:
+        """See where the density was not finite; `state` is still that before the block."""
+        for i, chain in np.argwhere(out["nonfinite"]):
+            if self.region is not None or self.tries == TRIES:
+                return
+            self.tries += 1
+            before = out["position"][i - 1] if i else self.state.position.numpy()
+            ways = (1, -1) if self.settings.sampler == "nuts" else (1,)  # a tree grows both ways
+            try:
+                met = [
+                    retrace(
+                        self.log_density,
+                        before[chain],
+                        way * momentum[i, chain],
+                        out["step_size"][i, chain],
+                        out["n_steps"][i, chain],
+                        metric,
+                        self.data,
+                    )
+                    for way in ways
+                ]
+                where = [m.position for m in met if m.position is not None]
+                if where or not all(m.diverged for m in met):
+                    self.region = self.explain(where[0]) if self.explain and where else ""
+            except tf.errors.OpError as error:
+                # XLA leaves out assertions, such as those of validate_args=True.
+                self.region = f"TensorFlow says: {error.message.splitlines()[0]}"
+
+    def nonfinite(self) -> Nonfinite | None:
+        """Draws whose trajectory met a density that is not finite."""
+        if self.region is None:
+            return None
+        return Nonfinite(int(self.joined("draws", "nonfinite").sum()), self.region)
 
     def warm(self) -> None:
         """One block of warm-up; at the end of a window, take what it taught."""
@@ -402,7 +487,9 @@ class _Run:
             self.metric, self.length = (scale, vectors, values), np.pi / 2 * longest
         self.step = _start_step(float(self.step.log_average), 2.0)
 
-    def progress(self, seconds: float, r_hat: float) -> Progress:
+    def progress(
+        self, seconds: float, r_hat: float, ess: float = np.nan, until: Until | None = None
+    ) -> Progress:
         """Where the run stands."""
         s = self.settings
         drawn = self.count("draws")
@@ -416,6 +503,9 @@ class _Run:
             step_size=float(np.exp(self.step.log_step)),
             draws_per_second=(warmed + drawn) * self.chains / max(seconds, 1e-9),
             r_hat=r_hat,
+            warmup=s.warmup,
+            ess=ess,
+            wanted=(until.ess, until.r_hat) if until else None,
         )
 
 
@@ -429,6 +519,7 @@ def run(
     quantities: Quantities | None = None,
     checkpoint: Checkpoint | None = None,
     resume: bool = False,
+    explain: Explain | None = None,
 ) -> Draws:
     """Adapt, then draw.
 
@@ -451,6 +542,8 @@ def run(
     resume : bool
         Go on from `checkpoint` instead of `start`; the draws are those of a run that was never
         stopped.
+    explain : function, optional
+        Asked once, where a draw's trajectory met a density that is not finite.
 
     Returns
     -------
@@ -467,15 +560,16 @@ def run(
         job = _restored(read(checkpoint.path)[0], log_density, data, settings)
     else:
         job = _Run.begin(log_density, data, settings, start, scale)
+    job.explain = explain
     before, groups = job.seconds, superchains(job.chains)
     until = None if settings.until is None else Until.parse(settings.until)
-    look, shown, r_hat = 100, begin, np.nan
+    look, shown, r_hat, ess = 100, begin, np.nan, np.nan
 
     def seconds() -> float:
         return before + time.perf_counter() - begin
 
     def enough() -> bool:
-        nonlocal look
+        nonlocal look, r_hat, ess
         drawn = job.count("draws")
         while look < drawn:
             # Looking costs time as drawing does: look again when there are a quarter more.
@@ -485,7 +579,8 @@ def run(
         if until is None or drawn < look:
             return False
         position = job.joined("draws", "position")
-        return until.reached(quantities(position) if quantities else position, groups)
+        ess, r_hat = worst(quantities(position) if quantities else position, groups)
+        return until.met(ess, r_hat)
 
     interrupted = False
     try:
@@ -497,13 +592,19 @@ def run(
                 job.block(min(job.capacity, left), adapt=False, max_steps=settings.max_steps)
             if report:
                 drawn, now = job.count("draws"), time.perf_counter()
-                if drawn >= 100 and (now - shown > 1.0 or drawn == settings.draws):
+                if (
+                    until is None
+                    and drawn >= 100
+                    and (now - shown > 1.0 or drawn == settings.draws)
+                ):
                     r_hat = float(np.nanmax(split_r_hat(job.joined("draws", "position"))))
                     shown = now
-                report(job.progress(seconds(), r_hat))
+                report(job.progress(seconds(), r_hat, ess, until))
             if checkpoint and checkpoint.due():
                 job.seconds = seconds()
                 checkpoint.write(_arrays(job), _record(job))
+        if report and until:  # what the last look has found
+            report(job.progress(seconds(), r_hat, ess, until))
     except KeyboardInterrupt:
         job.seconds = seconds()
         if checkpoint:
@@ -514,7 +615,7 @@ def run(
     if checkpoint and not interrupted:
         job.seconds = seconds()
         checkpoint.write(_arrays(job), _record(job))
-    names = [n for n in job.rows["draws"][0] if n != "position"]
+    names = [n for n in job.rows["draws"][0] if n not in ("position", "nonfinite")]
 
     def stacked(kind: str) -> tuple[FloatArray, dict[str, NDArray[Any]]]:
         return job.joined(kind, "position"), {n: job.joined(kind, n) for n in names}
@@ -530,6 +631,7 @@ def run(
         interrupted=interrupted,
         superchains=groups,
         warmup=stacked("warmup") if settings.keep_warmup else None,
+        nonfinite=job.nonfinite(),
     )
 
 
@@ -544,9 +646,13 @@ def _arrays(job: _Run) -> dict[str, NDArray[Any]]:
     return out
 
 
+KEPT = ("length", "blocks", "window", "seconds", "tries", "region")
+"""Fields of a run that a checkpoint keeps in its record."""
+
+
 def _record(job: _Run) -> dict[str, Any]:
     """The numbers of a run, for a checkpoint."""
-    return {n: getattr(job, n) for n in ("length", "blocks", "window", "seconds")}
+    return {n: getattr(job, n) for n in KEPT}
 
 
 def _restored(

@@ -4,12 +4,15 @@ from hiermod.models.code import code
 from hiermod.models.density import Density
 from hiermod.models.equations import Equations, equations
 from hiermod.models.joint import Joint, join
+from hiermod.models.pinned import JointDistributionPinned, Pinned
 from hiermod.models.specification import Specification, prior_table, specify
 
 __all__ = [
     "Density",
     "Equations",
     "Joint",
+    "JointDistributionPinned",
+    "Pinned",
     "Specification",
     "code",
     "equations",

@@ -12,6 +12,7 @@ import tensorflow_probability as tfp
 from numpy.typing import NDArray
 
 from hiermod.errors import ModelError, did_you_mean
+from hiermod.models.places import not_finite
 
 LogProb = Callable[[dict[str, tf.Tensor]], tf.Tensor]
 
@@ -36,9 +37,14 @@ class Density:
 
     @classmethod
     def make(
-        cls, log_prob: LogProb, start: Mapping[str, Any], bijectors: Mapping[str, Any] | None
+        cls, log_prob: LogProb, start: Mapping[str, Any] | None, bijectors: Mapping[str, Any] | None
     ) -> Density:
         """A density, its arguments checked."""
+        if isinstance(log_prob, tfp.distributions.JointDistribution):
+            raise ModelError(
+                "a joint distribution is to be conditioned on data first: "
+                "hm.sample(joint.experimental_pin(y=...))."
+            )
         if not isinstance(start, Mapping) or not start:
             raise ModelError('start must be a dict from names to values, such as {"x": 0.0}.')
         for name in bijectors or {}:
@@ -87,6 +93,10 @@ class Density:
         """Values by name at unconstrained positions (..., dimensions)."""
         return {name: v.numpy() for name, v in self._split(tf.constant(position))[0].items()}
 
+    def explain(self, position: NDArray[np.float64]) -> str:
+        """What is not finite at an unconstrained position (dimensions,), and at what values."""
+        return not_finite(position, self._split, lambda v: {"log_prob": self.log_prob(v)})
+
     def __call__(self, position: tf.Tensor, _: Any) -> tf.Tensor:
         """Log density (chains,) at unconstrained positions (chains, dimensions)."""
         values, log_det = self._split(position)
@@ -95,11 +105,16 @@ class Density:
     @property
     def _structure(self) -> tuple[Any, ...]:
         shapes = tuple((name, value.shape) for name, value in self.start.items())
-        return self.log_prob, shapes, tuple(sorted((n, id(b)) for n, b in self.bijectors.items()))
+        return self.log_prob, shapes, frozenset((n, type(b)) for n, b in self.bijectors.items())
 
     def __hash__(self) -> int:
-        """Equal for equal functions and shapes, which then share a compiled program."""
+        """Equal for equal functions, shapes and bijectors, which then share a compiled program."""
         return hash(self._structure)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Density) and self._structure == other._structure
+        # TFP compares bijectors by type and parameters; those of equal arrays differ in their hash.
+        return (
+            isinstance(other, Density)
+            and self._structure == other._structure
+            and all(b == other.bijectors[name] for name, b in self.bijectors.items())
+        )

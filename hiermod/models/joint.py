@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from hiermod.formula.design import Design
 from hiermod.models import priors, program
 from hiermod.models.defaults import typical_eta
+from hiermod.models.places import at_values
 from hiermod.models.specification import Parameter, Specification
 
 tfb = tfp.bijectors
@@ -171,20 +172,95 @@ class Joint:
         return np.concatenate(centre), np.concatenate(scale)
 
     def explain(self, position: FloatArray) -> str:
-        """Which parts have a density that is not finite at an unconstrained position."""
-        values, _ = constrain(self.parts, tf.constant(position))
-        parts = self.distribution.log_prob_parts([*values, self.data["y"]])
-        names = self.names | {self.specification.response: "the likelihood"}
-        bad = [
-            f"{names[identifier]} has log density {float(v):g}"
-            for identifier, v in zip(
-                [*(p.identifier for p in self.parts), self.specification.response],
-                parts,
-                strict=True,
-            )
-            if not np.isfinite(v)
+        """Which parts are not finite at an unconstrained position, and at what values.
+
+        Parameters
+        ----------
+        position : array, shape (dimensions,)
+
+        Returns
+        -------
+        str
+            A sentence for each part whose log density is not finite; where there is none, for each
+            whose gradient is not.
+        """
+        at = tf.constant(position)
+        with tf.GradientTape(persistent=True) as tape:
+            tape.watch(at)
+            parts, jacobian = constrain(self.parts, at)
+            parts.append(self.data["y"])
+            densities = []
+            for i, part in enumerate(self.distribution.model):
+                distribution = part(*reversed(parts[:i])) if callable(part) else part
+                densities.append(distribution.log_prob(parts[i]))
+        values = {p.identifier: v.numpy() for p, v in zip(self.parts, parts, strict=False)}
+        keys = [*values, self.specification.response]
+        found = [
+            f"the log density of {self._part(key)} is {density:g} {self._place(key, values)}"
+            for key, density in zip(keys, map(float, densities), strict=True)
+            if not np.isfinite(density)
         ]
-        return "; ".join(bad) + "." if bad else "Only the gradient is not finite."
+        if not found:
+            found = [
+                f"the gradient of the log density of {self._part(key)} is not finite "
+                f"{self._place(key, values)}"
+                for key, density in zip(keys, densities, strict=True)
+                if not np.isfinite(tape.gradient(density, at, unconnected_gradients="zero")).all()
+            ]
+        if not found:  # the way from unconstrained values, where they are huge
+            what = "every part is finite"
+            if not np.isfinite(jacobian):
+                what = f"the Jacobian of the parameters is {float(jacobian):g}"
+            everything = {self.names[key]: value for key, value in values.items()}
+            found = [f"{what} {at_values(everything)}"]
+        return ". ".join(text[0].upper() + text[1:] for text in found) + "."
+
+    def _part(self, key: str) -> str:
+        """What users call a part of the joint distribution, the response included."""
+        s = self.specification
+        return s.design.response.name if key == s.response else self.names[key]
+
+    def _place(self, key: str, values: dict[str, FloatArray]) -> str:
+        """Values that the density of a part depends on, in words."""
+        s = self.specification
+        if key != s.response:
+            own = [key]
+            for g in s.groups:
+                if g.identifier == key and not g.noncentered:
+                    own = program.effects_arguments(g)
+            return at_values({self.names[k]: values[k] for k in own})
+        first = [s.intercept] if s.intercept else []
+        scalars = {
+            self.names[p.identifier]: values[p.identifier]
+            for p in (*first, *s.common, *s.auxiliary)
+        }
+        rows, eta = self._bad_rows(values)
+        if not len(rows):
+            return at_values(scalars)
+        at = {"linear predictor": eta[rows[0]], key: self.data["y"][rows[0]]}
+        return (
+            f"in {len(rows)} of {len(eta)} rows, first in row {s.design.rows[rows[0]]}, "
+            f"{at_values(at | scalars)}"
+        )
+
+    def _bad_rows(self, values: dict[str, FloatArray]) -> tuple[NDArray[Any], FloatArray]:
+        """Rows whose log-likelihood or its slope is not finite, and all linear predictors (N,)."""
+        s, data = self.specification, self.data
+        names = program.predictor_arguments(s)
+        made = [tf.constant(values[name]) for name in names[: len(names) - len(s.groups)]]
+        for g in s.groups:
+            arguments = [tf.constant(values[name]) for name in program.effects_arguments(g)]
+            effects = getattr(self.functions, f"effects_{g.key}") if g.noncentered else None
+            made.append(effects(*arguments) if effects else arguments[-1])
+        eta = self.functions.linear_predictor(data, *made)
+        auxiliary = [tf.constant(values[p.identifier]) for p in s.auxiliary]
+        with tf.GradientTape() as tape:
+            tape.watch(eta)
+            density = self.functions.likelihood(data, eta, *auxiliary).log_prob(data["y"])
+        bad = ~np.isfinite(density)
+        if not bad.any():
+            bad = ~np.isfinite(tape.gradient(density, eta))
+        return np.flatnonzero(bad), eta.numpy()
 
 
 def join(specification: Specification) -> Joint:

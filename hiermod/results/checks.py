@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -26,6 +26,9 @@ ESS_PER_CHAIN = 100
 
 E_BFMI_LIMIT = 0.3
 """Stan's limit; Betancourt (2016), "Diagnosing suboptimal cotangent disintegrations"."""
+
+ENERGIES = 200
+"""Least number of draws for an E-BFMI: see docs/checks.md."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class Check:
     problems : tuple of Problem
     figures : dict
         ``r_hat`` (worst), ``ess_bulk``, ``ess_tail`` (smallest), ``divergences``, ``e_bfmi``
-        (smallest of the chains).
+        (smallest of the chains; of groups of chains where these are short).
     draws, chains : int
     superchains : int or None
         Of nested R-hat; None if R-hat is the split one.
@@ -191,9 +194,27 @@ def _labels(data: xr.Dataset, without: tuple[str, ...] = ()) -> list[str]:
 
 
 def e_bfmi(sample_stats: xr.Dataset) -> np.ndarray[Any, Any]:
-    """Energy Bayesian fraction of missing information of every chain (Betancourt 2016)."""
+    """Energy Bayesian fraction of missing information (Betancourt 2016).
+
+    Mean square of the steps of the energy, over its variance. Of short chains each would be noisy
+    and the worst of many always low: as many consecutive chains are taken together as have
+    `ENERGIES` draws, with the variance around their common mean.
+
+    Returns
+    -------
+    array, shape (groups,)
+        Groups are consecutive chains, as many in each; single ones if they have `ENERGIES` draws.
+        NaN of chains of one draw.
+    """
     energy = sample_stats["energy"].to_numpy()
-    return np.asarray(np.square(np.diff(energy, axis=1)).mean(axis=1) / energy.var(axis=1, ddof=1))
+    chains, draws = energy.shape
+    if draws < 2:
+        return np.full(1, np.nan)
+    size = next(
+        k for k in range(1, chains + 1) if not chains % k and (k * draws >= ENERGIES or k == chains)
+    )
+    steps = np.square(np.diff(energy, axis=1)).mean(axis=1).reshape(-1, size).mean(axis=1)
+    return np.asarray(steps / energy.reshape(-1, size * draws).var(axis=1, ddof=1))
 
 
 def check(posterior: xr.Dataset, sample_stats: xr.Dataset) -> Check:
@@ -218,9 +239,8 @@ def check(posterior: xr.Dataset, sample_stats: xr.Dataset) -> Check:
         "divergences": float(sample_stats["diverging"].sum()),
         "e_bfmi": float(energy.min()),
     }
-    target = float(posterior.attrs.get("target_accept", 0.8))
     superchains = superchains_of(posterior)
-    problems = tuple(_problems(table, figures, energy, chains, draws, superchains, target))
+    problems = tuple(_problems(table, figures, energy, chains, draws, superchains, posterior.attrs))
     return Check(problems, figures, draws, chains, superchains)
 
 
@@ -257,7 +277,7 @@ def _problems(
     chains: int,
     draws: int,
     superchains: int | None,
-    target: float,
+    attrs: Mapping[Any, Any],
 ) -> Iterator[Problem]:
     if chains < 2:
         yield Problem(
@@ -297,18 +317,39 @@ def _problems(
                 f"Their {what} are not precise. Run more draws: about "
                 f"draws={_round_up(draws * least / max(figures[column], 1.0))}.",
             )
-    if figures["divergences"]:
-        yield Problem(
-            f"{figures['divergences']:.0f} of {chains * draws} draws diverged.",
-            "The sampler could not follow a sharply curved part of the posterior, and the draws "
-            f"may miss it. {_next_step(target)}",
-        )
+    yield from _divergences(figures, chains * draws, attrs)
     if figures["e_bfmi"] < E_BFMI_LIMIT:
-        chain = int(np.argmin(energy))
+        size, worst = chains // len(energy), int(np.argmin(energy))
+        first, last = worst * size, worst * size + size - 1
+        where = f"chain {first}" if size == 1 else f"chains {first} to {last}"
         yield Problem(
-            f"E-BFMI is {figures['e_bfmi']:.2f} in chain {chain}, below {E_BFMI_LIMIT}.",
+            f"E-BFMI is {figures['e_bfmi']:.2f} in {where}, below {E_BFMI_LIMIT}.",
             "Momentum draws do not carry the chain through all energies: heavy tails or a funnel. "
             "Use priors with lighter tails, or the other form of the group effects (noncentered=).",
+        )
+
+
+def _divergences(
+    figures: dict[str, float], transitions: int, attrs: Mapping[Any, Any]
+) -> Iterator[Problem]:
+    """Divergences at finite densities, and at others."""
+    nonfinite = int(attrs.get("nonfinite_draws", 0))
+    finite = int(figures["divergences"]) - nonfinite
+    if finite > 0:
+        yield Problem(
+            f"{figures['divergences']:.0f} of {transitions} draws diverged"
+            + (f", {finite} of them where the density is finite." if nonfinite else "."),
+            "The sampler could not follow a sharply curved part of the posterior, and the draws "
+            f"may miss it. {_next_step(float(attrs.get('target_accept', 0.8)))}",
+        )
+    if nonfinite:
+        first = attrs.get("nonfinite_first")
+        yield Problem(
+            f"In {nonfinite:,} of {transitions:,} transitions the density was not finite."
+            + (f" The first time: {first.replace('The ', 'the ', 1)}" if first else ""),
+            "Those were rejected, and count as divergent: the draws miss what is there and behind. "
+            "If it is impossible, keep the sampler away with a tighter prior, or a bijector; if it "
+            "is possible, write the density in a form that is finite there.",
         )
 
 

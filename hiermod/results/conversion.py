@@ -193,6 +193,9 @@ def _sampler(draws: Draws) -> dict[str, Any]:
         out["trajectory_length"] = draws.trajectory_length
     if draws.superchains:
         out["superchains"] = draws.superchains
+    if draws.nonfinite:
+        out["nonfinite_draws"] = draws.nonfinite.count
+        out["nonfinite_first"] = draws.nonfinite.first
     return out
 
 

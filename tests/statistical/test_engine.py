@@ -261,14 +261,17 @@ def test_statistics_are_what_they_are_called():
     np.testing.assert_allclose(s["lp"], lp, rtol=1e-10, atol=1e-12)
     assert (s["energy"] >= -s["lp"]).all()  # a kinetic energy is not negative
     assert ((s["acceptance_rate"] >= 0) & (s["acceptance_rate"] <= 1)).all()
-    # Common to the chains and jittered, but no longer adapted: no trend.
-    assert (s["step_size"] == s["step_size"][0]).all()
+    # Common to the chains of a group and jittered, but no longer adapted: no trend.
+    for name in ("step_size", "n_steps"):
+        first, second = s[name][:2], s[name][2:]
+        assert (first == first[0]).all()
+        assert (second == second[0]).all()
+        assert (first != second).any()
     halves = s["step_size"][0].reshape(2, -1)
     assert stats.ks_2samp(*halves).pvalue > 0.01
     length = s["n_steps"] * s["step_size"]
     assert (length < 1.5 * draws.trajectory_length + s["step_size"]).all()
     assert s["n_steps"].min() >= 1
-    assert (s["n_steps"] == s["n_steps"][0]).all()
 
 
 @pytest.mark.parametrize("n", [1, 3, 1000])
@@ -502,6 +505,19 @@ def test_until_stops_when_the_draws_are_enough():
     np.testing.assert_array_equal(few.position, many.position[:, : few.position.shape[1]])
     # What cannot be reached ends at the limit.
     assert sampled(gaussian, 2, draws=150, until="ess >= 1e9").position.shape[1] == 150
+
+
+def test_progress_towards_until_is_that_of_the_quantities():
+    seen = []
+    draws = sampled(gaussian, 2, draws=20_000, until="ess >= 1500", report=seen.append)
+    assert {p.wanted for p in seen} == {(1500.0, 1.01)}
+    ess = [p.ess for p in seen if p.phase == "draws"]
+    found = diagnose(draws.position)
+    assert ess[-1] == min(found["ess_bulk"].min(), found["ess_tail"].min()) >= 1500
+    assert seen[-1].r_hat == found["r_hat"].max()
+    assert np.isnan(ess[0])
+    sampled(gaussian, 2, draws=200, report=seen.append)
+    assert seen[-1].wanted is None
 
 
 def test_until_asks_the_quantities_it_is_given():

@@ -1,16 +1,20 @@
 """The joint distribution of every kind of model: shapes, density, forms, generated code."""
 
+import re
 from itertools import product
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
+import tensorflow_probability as tfp
 from scipy import special, stats
 
 import hiermod as hm
 from hiermod.models.joint import Part, constrain
 
+tfd = tfp.distributions
 SEED = tf.constant([5, 6], tf.int32)
 N = 36
 
@@ -444,3 +448,57 @@ def test_noncentered_names_an_unknown_factor():
     message = str(info.value)
     assert message.startswith("noncentered names 'gg', which is not a grouping factor")
     assert message.endswith("Did you mean 'g'? Allowed: g, h.")
+
+
+NOT_FINITE = {
+    "likelihood": (
+        ("c ~ x", {"family": "poisson"}), {"x": -800.0},
+        r"The log density of c is -inf in \d+ of 36 rows, first in row \d+, at linear predictor = "
+        r"\d+, c = \d+, Intercept at the predictors' means = 0, x = -800\.",
+    ),
+    "sigma": (
+        ("y ~ 1", {}), {"sigma": 800.0},
+        r"The log density of sigma is -inf at sigma = inf\. The log density of y is -inf in 36 of "
+        r"36 rows, first in row 0, at linear predictor = 0, y = \S+, Intercept = 0, sigma = inf\.",
+    ),
+    "centred effects": (
+        ("y ~ (1 | g)", {"noncentered": False}), {"sigma_g": -800.0},
+        r"The log density of 1\|g is nan at 1\|g_sigma = 0, 1\|g from 0 to 0\.",
+    ),
+    "standardised effects": (
+        ("y ~ (1 | g)", {"noncentered": True}), {"z_g": np.nan},
+        r"The log density of 1\|g, standardised is nan at 1\|g, standardised with 4 of 4 nan\. "
+        r"The log density of y is nan in 36 of 36 rows, .*",
+    ),
+    "nothing": (("y ~ 1", {}), {}, r"Every part is finite at Intercept = 0, sigma = 1\."),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NOT_FINITE)
+def test_which_part_is_not_finite_and_at_what_values(name):
+    (formula, options), values, says = NOT_FINITE[name]
+    joint = hm.model(data(), formula, **options)._joint
+    position = [np.full(p.size, values.get(p.identifier, 0.0)) for p in joint.parts]
+    found = joint.explain(np.concatenate(position))
+    assert re.fullmatch(says, found), found
+
+
+def test_a_gradient_that_is_not_finite():
+    joint = hm.model(data(), "b ~ x", family="bernoulli")._joint
+
+    class Rooted(type(joint)):
+        """Its likelihood has the root of a coefficient: at 0 a value, but no slope."""
+
+        @property
+        def distribution(self):
+            def likelihood(x, intercept):
+                mean = (intercept + tf.sqrt(tf.abs(x))) * np.ones(N)
+                return tfd.Independent(tfd.Normal(mean, np.float64(1)), 1)
+
+            return SimpleNamespace(model=[*joint.distribution.model[:-1], likelihood])
+
+    rooted = Rooted(joint.specification, joint.source, joint.data, joint.prior, joint.parts)
+    assert rooted.explain(np.zeros(2)) == (
+        "The gradient of the log density of b is not finite at Intercept at the predictors' means "
+        "= 0, x = 0."
+    )

@@ -1,5 +1,7 @@
 """Draws to inference data, and the answers: names, rows, checks, summary, pooling, files."""
 
+import re
+
 import arviz as az
 import numpy as np
 import pandas as pd
@@ -411,6 +413,49 @@ def test_figures_are_arvizs():
         },
         rel=1e-10,
     )
+
+
+def energies(chains, draws, fraction, seed=0):
+    """Energies with this E-BFMI: autoregressions, whose mean square step is 2 - 2 rho."""
+    noise = np.random.default_rng(seed).normal(size=(chains, draws + 500))
+    rho = 1 - fraction / 2
+    x = signal.lfilter([np.sqrt(1 - rho**2)], [1, -rho], noise, axis=1)[:, 500:]
+    return xr.Dataset({"energy": (("chain", "draw"), x)})
+
+
+@pytest.mark.parametrize(("chains", "draws"), [(256, 20), (4, 50), (1024, 5), (4, 1000), (7, 30)])
+def test_energies_of_short_chains_are_taken_together(chains, draws):
+    found = checks.e_bfmi(energies(chains, draws, 0.6))
+    assert draws * chains / len(found) >= min(checks.ENERGIES, draws * chains)
+    assert found.min() > 0.3
+    assert checks.e_bfmi(energies(chains, draws, 0.12)).min() < 0.3
+    mean = np.mean([checks.e_bfmi(energies(chains, draws, 0.6, seed)) for seed in range(20)])
+    assert mean == pytest.approx(0.6, rel=0.1)
+
+
+def test_the_worst_of_many_short_chains_alone_would_be_low():
+    """What the groups are for: E-BFMI of each chain by itself, as ArviZ has it."""
+    alone = az.bfmi(energies(256, 20, 0.6)["energy"].to_numpy())
+    assert alone.min() < 0.3
+
+
+def test_a_low_e_bfmi_names_the_chains():
+    energy = energies(256, 20, 1.0)["energy"].to_numpy().copy()
+    energy[32:48] = energies(16, 20, 0.05)["energy"]
+    draws = xr.Dataset({"a": (("chain", "draw"), np.random.default_rng(1).normal(size=(256, 20)))})
+    sampler = xr.Dataset(
+        {
+            "diverging": (("chain", "draw"), np.zeros((256, 20), bool)),
+            "energy": (("chain", "draw"), energy),
+        }
+    )
+    found = results.check(draws.assign_attrs(superchains=16), sampler)
+    (what,) = (p.what for p in found.problems)
+    assert re.fullmatch(r"E-BFMI is 0\.\d\d in chains 32 to 47, below 0\.3\.", what)
+
+
+def test_one_draw_has_no_e_bfmi():
+    assert np.isnan(checks.e_bfmi(energies(64, 1, 0.6))).all()
 
 
 def test_one_chain_is_not_enough():
