@@ -19,9 +19,33 @@ from hiermod.models.links import Link, evaluate
 
 FloatArray = NDArray[np.float64]
 
-ENOUGH = 5.0
+ENOUGH = 1.4
 """Information in the data of an average level, relative to that in the prior, from which on the
-centred form is chosen."""
+centred form is quicker (measured: see docs/sampling.md)."""
+
+SURE = 5.0
+"""Likelihood ratio statistic against levels without variation, from which on the centred form is
+safe. Below it standard deviations near zero are plausible, and there that form is a funnel."""
+
+
+def noncentered(design: Design, family: families.Family, link: Link) -> dict[str, bool]:
+    """For every grouping factor, whether its effects are better sampled in non-centred form."""
+    levels = {group.factor: len(group.levels) for group in design.groups}
+    return {
+        factor: ratio < ENOUGH or likelihood_ratio(ratio, levels[factor]) < SURE
+        for factor, ratio in information(design, family, link).items()
+    }
+
+
+def likelihood_ratio(ratio: float, levels: int) -> float:
+    """The statistic against no variation, for normal estimates of the levels with this ratio.
+
+    Examples
+    --------
+    >>> round(likelihood_ratio(1.5, 5), 1), round(likelihood_ratio(1.5, 50), 1)
+    (1.6, 15.8)
+    """
+    return float(levels * (np.log1p(ratio) + 1 / (1 + ratio) - 1))
 
 
 def information(design: Design, family: families.Family, link: Link) -> dict[str, float]:
@@ -30,7 +54,8 @@ def information(design: Design, family: families.Family, link: Link) -> dict[str
     A score test of every level against the model without group effects: its mean is one when the
     levels are equal, and one plus the ratio of the variance of the effects to the sampling
     variance of a level's estimate when they are not (for a gaussian response this is the F
-    statistic of the analysis of variance).
+    statistic of the analysis of variance). Of several effects, the direction counts in which the
+    data say least, such as the differences between effects that are strongly correlated.
 
     Returns
     -------
@@ -97,26 +122,30 @@ class _Residuals:
         return self._derivatives(offset + x @ beta)
 
     def ratio(self, group: Group) -> float:
-        """Mean of the score statistics of the levels, over their degrees of freedom."""
+        """The score statistics of the levels along the direction where they are least, averaged."""
         z, index, levels = group.Z, group.index, len(group.levels)
-        k = z.shape[1]
 
         def sums(values: FloatArray) -> FloatArray:
-            return np.asarray(np.bincount(index, values, minlength=levels), np.float64)
+            """Of the rows of every level, for values (rows, ...)."""
+            out = np.zeros((levels, *values.shape[1:]))
+            np.add.at(out, index, values)
+            return out
 
-        score = np.stack([sums(self.score * z[:, i]) for i in range(k)], axis=-1)
-        info = np.stack(
-            [
-                np.stack([sums(self.curvature * z[:, i] * z[:, j]) for j in range(k)], axis=-1)
-                for i in range(k)
-            ],
-            axis=-2,
-        )
-        inverse = np.linalg.pinv(info, rcond=1e-10, hermitian=True)
-        explained = float(np.einsum("jk,jkl,jl->", score, inverse, score))
-        rank = float(np.linalg.matrix_rank(info, hermitian=True).sum())
-        if not self.dispersion:
-            return explained / rank
-        left = float((self.score**2 / self.curvature).sum()) - explained
-        freedom = len(index) - rank
-        return explained / rank / (left / freedom) if left > 0 and freedom > 0 else 1.0
+        score = sums(self.score[:, None] * z)
+        info = sums((self.curvature[:, None] * z)[:, :, None] * z[:, None, :])
+        # White scores: the inverse square root of the information times the score; what a level
+        # has no information of, it does not count for.
+        found, vectors = np.linalg.eigh(info)
+        known = found > 1e-10 * found.max(axis=-1, keepdims=True, initial=0)
+        root = np.where(known, 1.0, 0.0) / np.sqrt(np.where(known, found, 1.0))
+        white = np.einsum("jkm,jm,jlm,jl->jk", vectors, root, vectors, score)
+        rank = known.sum()
+        dispersion = 1.0
+        if self.dispersion:
+            left = float((self.score**2 / self.curvature).sum() - (white**2).sum())
+            freedom = len(index) - rank
+            if left <= 0 or freedom <= 0:
+                return 1.0
+            dispersion = left / freedom
+        least = np.linalg.eigvalsh(white.T @ white)[0]
+        return float(least / (rank / z.shape[1]) / dispersion)

@@ -322,8 +322,7 @@ def _forms(
             raise ModelError(f"noncentered must be True or False for a factor, not {flag!r}.")
     if all(factor in given for factor in factors):
         return given
-    found = centring.information(design, family, link)
-    return {factor: ratio < centring.ENOUGH for factor, ratio in found.items()} | given
+    return centring.noncentered(design, family, link) | given
 
 
 def _groups(
