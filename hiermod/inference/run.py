@@ -43,10 +43,9 @@ QUICK_BLOCK, QUICK = 100, 50_000
 """Transitions in a block of a quick model, and its size: numbers that all chains read for a
 gradient. There, calling a block takes as long as a block of `BLOCK`."""
 
-GROUPS, MANY_GROUPS, HEAVY = 2, 8, 1_000_000
-"""Most groups of chains that run side by side, each in a thread; the same of a heavy model, and its
-size. Chains of one group share instructions and wait for one another; where a gradient is long,
-there is nothing to share."""
+SIDE_BY_SIDE = 20_000, 500_000
+"""Sizes of a model between which the chains run in two groups, each in a thread. Smaller ones are
+over too soon, and in larger ones XLA itself shares every gradient out among the cores."""
 
 RANK = 16
 """Directions beside the axes that the metric knows."""
@@ -366,8 +365,8 @@ class _Run:
     @property
     def groups(self) -> int:
         """Groups of chains that run side by side; the draws depend on it, so not on the machine."""
-        most = MANY_GROUPS if self.size >= HEAVY else GROUPS
-        return max(k for k in range(1, most + 1) if self.chains % k == 0)
+        low, high = SIDE_BY_SIDE
+        return 2 if low <= self.size <= high and self.chains % 2 == 0 else 1
 
     def count(self, *kinds: str) -> int:
         """Transitions of these kinds so far."""
