@@ -20,7 +20,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 BLOCK = re.compile(r"^```python\n(.*?)^```\n(?:\s*^```text\n(.*?)^```$)?", re.S | re.M)
 ERROR = re.compile(r"\w+Error: ")
-NUMBER = re.compile(r"-?\d[\d,]*(\.\d*)?(e[-+]?\d+)?")
+NUMBER = re.compile(r"-?\d+(,\d{3})*(\.\d*)?(e[-+]?\d+)?")
 VERDICT = re.compile(r"(The checks found nothing wrong|Do not trust this fit yet): .*", re.S)
 """Its problems depend on the draws, so only that there is a verdict is compared."""
 
