@@ -247,7 +247,7 @@ class Model:
     def _run(
         self,
         settings: inference.Settings,
-        start: NDArray[np.float64],
+        start: inference.State | None,
         scale: NDArray[np.float64] | None,
         checkpoint: inference.Checkpoint | None,
         *,
@@ -747,8 +747,7 @@ def resume(
         )
     place = inference.Checkpoint(Path(path), header, blob, checkpoint_every)
     settings = inference.Settings(**header["settings"])
-    centre, scale = model._joint.start()
-    return model._run(settings, centre, scale, place, progress=progress, resume=True)
+    return model._run(settings, None, None, place, progress=progress, resume=True)
 
 
 @_known_keywords

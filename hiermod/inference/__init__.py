@@ -2,6 +2,7 @@
 
 from hiermod.errors import SamplingError
 from hiermod.inference.checkpoint import Checkpoint, read
+from hiermod.inference.hmc import State
 from hiermod.inference.progress import Bar, Progress
 from hiermod.inference.run import Draws, Settings, check_whole, run, start_positions
 
@@ -12,6 +13,7 @@ __all__ = [
     "Progress",
     "SamplingError",
     "Settings",
+    "State",
     "check_whole",
     "read",
     "run",

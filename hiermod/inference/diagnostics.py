@@ -24,10 +24,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import fft, special
 
+from hiermod.inference.threads import workers
+
 Array = NDArray[np.float64]
 
-PIECE = 2**20
-"""Draws worked on at a time (8 MB); temporary arrays take some ten times that."""
+PIECE = 2**17
+"""Draws that a thread works on at a time (1 MB); temporary arrays take some ten times that."""
 
 LEAST_DRAWS = 4
 """Of a chain that is to be split: its halves need a variance."""
@@ -209,18 +211,23 @@ def mcse_mean(draws: ArrayLike) -> Array:
 
 
 def _in_pieces(function: Callable[[Array], Array], draws: ArrayLike) -> Array:
-    """Apply a function of (quantities, chains, draws) with results (k, quantities), in pieces."""
+    """Apply a function of (quantities, chains, draws) with results (k, quantities), in pieces.
+
+    The pieces bound the memory, and are worked on side by side.
+    """
     values = np.asarray(draws)
     chains, n, *rest = values.shape
     count = int(np.prod(rest))
     values = values.reshape(chains, n, count) if count else np.zeros((chains, n, 1))
     width = max(1, PIECE // (chains * n))
-    found = []
-    with np.errstate(divide="ignore", invalid="ignore"):  # of chains that never moved
-        for start in range(0, values.shape[2], width):
-            piece = np.moveaxis(values[:, :, start : start + width], 2, 0)
-            x = np.ascontiguousarray(piece, dtype=np.float64)
-            found.append(np.where(np.isfinite(x).all((1, 2)), function(x), np.nan))
+
+    def of(start: int) -> Array:
+        piece = np.moveaxis(values[:, :, start : start + width], 2, 0)
+        x = np.ascontiguousarray(piece, dtype=np.float64)
+        with np.errstate(divide="ignore", invalid="ignore"):  # of chains that never moved
+            return np.where(np.isfinite(x).all((1, 2)), function(x), np.nan)
+
+    found = list(workers().map(of, range(0, values.shape[2], width)))
     return np.concatenate(found, axis=1)[:, :count].reshape(len(found[0]), *rest)
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -33,6 +31,7 @@ from hiermod.inference.hmc import (
 from hiermod.inference.nuts import NUTS
 from hiermod.inference.progress import Progress, Report
 from hiermod.inference.replay import TRIES, Nonfinite, retrace
+from hiermod.inference.threads import workers
 
 FloatArray = NDArray[np.float64]
 
@@ -214,12 +213,6 @@ class Draws:
     nonfinite: Nonfinite | None = None
 
 
-@cache
-def _workers() -> ThreadPoolExecutor:
-    """Threads for the groups of chains; TensorFlow lets go of Python's lock while a block runs."""
-    return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="hiermod")
-
-
 def superchains(chains: int) -> int | None:
     """Number of superchains of so many chains: 16 if they divide evenly, else the next less.
 
@@ -243,8 +236,8 @@ def start_positions(
     seed: int,
     scale: FloatArray | None = None,
     explain: Explain | None = None,
-) -> FloatArray:
-    """Positions, one a chain, where the density and its gradient are finite.
+) -> State:
+    """A place for each chain where the density and its gradient are finite.
 
     Uniform within half of `scale` around `centre` in every dimension; a chain that meets an
     infinite density tries again, nearer by half, ten times. The chains of a superchain start at
@@ -263,7 +256,7 @@ def start_positions(
 
     Returns
     -------
-    array, shape (chains, dimensions)
+    State
 
     Raises
     ------
@@ -281,7 +274,8 @@ def start_positions(
             raise SamplingError("the log density does not depend on the position.")
         bad = ~(np.isfinite(value.numpy()) & np.isfinite(gradient.numpy()).all(-1))
         if not bad.any():
-            return np.repeat(positions, chains // places, axis=0)
+            found = State(tf.constant(positions), value, gradient)
+            return State(*(tf.repeat(x, chains // places, axis=0) for x in found))
         radius = radius / 2
         fresh = centre + radius * generator.uniform(-1, 1, positions.shape)
         positions = np.where(bad[:, None], fresh, positions)
@@ -330,19 +324,17 @@ class _Run:
         log_density: LogDensity,
         data: Any,
         settings: Settings,
-        start: FloatArray,
+        start: State,
         scale: FloatArray | None,
     ) -> _Run:
         """A run at its start."""
-        position, unit = tf.constant(start, tf.float64), scale
-        if unit is None:
-            unit = np.ones(start.shape[1])
+        unit = np.ones(start.position.shape[1]) if scale is None else scale
         return cls(
             log_density,
             data,
             settings,
             unit,
-            State(position, *value_and_gradient(log_density, position, data)),
+            start,
             _start_step(np.log(0.1), 10.0),
             (unit, np.zeros((len(unit), RANK)), np.ones(RANK)),
         )
@@ -401,7 +393,7 @@ class _Run:
             out["step_size"] = np.repeat(out["step_size"][:, None], size, axis=1)
             return state, step, out, noise
 
-        states, steps, outs, noises = zip(*_workers().map(one, range(groups)), strict=True)
+        states, steps, outs, noises = zip(*workers().map(one, range(groups)), strict=True)
         out = {name: np.concatenate([o[name] for o in outs], axis=1) for name in outs[0]}
         if self.settings.sampler == "nuts":
             # A tree of d doublings has 2^(d - 1) to 2^d - 1 steps: d is their number of bits.
@@ -510,7 +502,7 @@ class _Run:
 
 def run(
     log_density: LogDensity,
-    start: FloatArray,
+    start: State | None,
     settings: Settings,
     data: Any = (),
     scale: FloatArray | None = None,
@@ -526,7 +518,8 @@ def run(
     ----------
     log_density : LogDensity
         ``log_density(position, data)``, (chains, dimensions) to (chains,), in unconstrained space.
-    start : array, shape (chains, dimensions)
+    start : State, optional
+        As `start_positions` gives it; not needed with `resume`.
     settings : Settings
     data : nest of tensors
         Reach `log_density` as its second argument; other data of the same shapes compile nothing.
@@ -558,6 +551,7 @@ def run(
     if resume and checkpoint:
         job = _restored(read(checkpoint.path)[0], log_density, data, settings)
     else:
+        assert start is not None
         job = _Run.begin(log_density, data, settings, start, scale)
     job.explain = explain
     before, groups = job.seconds, superchains(job.chains)
