@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse.linalg import svds
+from scipy.sparse.linalg import ArpackError, ArpackNoConvergence, LinearOperator, eigsh
 
 FloatArray = NDArray[np.float64]
-
-DENSE = 500
-"""Up to so many dimensions all eigenvalues of the correlation are found; else the largest."""
 
 
 @dataclass(frozen=True)
@@ -127,12 +125,7 @@ def directions(
     flat = draws.reshape(-1, draws.shape[-1])
     n, dimensions = flat.shape
     white = (flat - flat.mean(axis=0)) / scale / np.sqrt(n)
-    if dimensions <= DENSE:
-        found, vectors = np.linalg.eigh(white.T @ white)
-    else:
-        k = min(rank + 1, n - 1)
-        _, roots, transposed = svds(white, k=k, v0=np.ones(min(white.shape)))
-        found, vectors = roots**2, transposed.T
+    found, vectors = np.linalg.eigh(white.T @ white)
     ratio = 2 * dimensions / n
     high, low = (1 + np.sqrt(ratio)) ** 2, max(1 - np.sqrt(ratio), 0.0) ** 2
     beyond = (found > high) | ((found < low) & (ratio < 0.5))
@@ -149,3 +142,56 @@ def directions(
     out[:, : len(used)], variances[: len(used)] = vectors[:, used], shrunk[used]
     left = np.concatenate([[1.0], true[rest], true[used] / shrunk[used]])
     return out, variances, float(np.sqrt(left.max()))
+
+
+def flat_directions(
+    gradient: Callable[[FloatArray], FloatArray],
+    position: FloatArray,
+    scale: FloatArray,
+    rank: int,
+) -> tuple[FloatArray, FloatArray, float]:
+    """The widest directions of a density in many dimensions: those in which it curves least.
+
+    In thousands of dimensions some hundred draws do not show them; a few hundred gradients do. They
+    are the last eigenvectors of the Hessian of minus the log density, which the iteration of
+    Lanczos finds from products with vectors, and these are differences of gradients. Where the
+    density is normal, the variances along them are one over the eigenvalues.
+
+    Parameters
+    ----------
+    gradient : function
+        Of the log density, (chains, dimensions) to the same.
+    position : array, shape (chains, dimensions)
+        Where the Hessian is taken; the mean over chains counts.
+    scale : array, shape (dimensions,)
+        The unit of each dimension.
+    rank : int
+
+    Returns
+    -------
+    vectors, variances, longest
+        As of `directions`. A variance is 100 at most, and one where the density does not curve
+        down.
+    """
+    size, step = len(scale), 1e-3
+
+    def product(v: FloatArray) -> FloatArray:
+        shift = step * scale * v.ravel()
+        change = (gradient(position + shift) - gradient(position - shift)).mean(axis=0)
+        return np.where(np.isfinite(change), -scale * change / (2 * step), 0.0)
+
+    hessian = LinearOperator((size, size), matvec=product, dtype=np.float64)
+    options = {"which": "SA", "ncv": 4 * rank, "maxiter": 8, "tol": 0.05}
+    try:
+        curvature, found = eigsh(hessian, k=rank + 1, v0=np.ones(size), **options)
+    except ArpackNoConvergence as error:
+        curvature, found = error.eigenvalues, error.eigenvectors
+    except ArpackError:  # there is no curvature at all
+        curvature, found = np.ones(0), np.zeros((size, 0))
+    order = np.argsort(curvature)
+    curvature, found = curvature[order], found[:, order]
+    wide = np.where(curvature > 0, 1 / np.maximum(curvature, 0.01), 1.0)
+    vectors, variances = np.zeros((size, rank)), np.ones(rank)
+    used = min(rank, len(wide))
+    vectors[:, :used], variances[:used] = found[:, :used], wide[:used]
+    return vectors, variances, float(np.sqrt(np.max(wide[rank:], initial=1.0)))

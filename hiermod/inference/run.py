@@ -14,7 +14,13 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from hiermod.errors import SamplingError, did_you_mean
-from hiermod.inference.adaptation import directions, pooled_scale, rough_scale, windows
+from hiermod.inference.adaptation import (
+    directions,
+    flat_directions,
+    pooled_scale,
+    rough_scale,
+    windows,
+)
 from hiermod.inference.checkpoint import Checkpoint, read
 from hiermod.inference.diagnostics import diagnose, split_r_hat
 from hiermod.inference.hmc import (
@@ -26,6 +32,7 @@ from hiermod.inference.hmc import (
     Transitions,
     Tuning,
     block_program,
+    gradient_program,
     value_and_gradient,
 )
 from hiermod.inference.nuts import NUTS
@@ -48,6 +55,9 @@ over too soon, and in larger ones XLA itself shares every gradient out among the
 
 RANK = 16
 """Directions beside the axes that the metric knows."""
+
+MANY_DIMENSIONS, MANY_RANK = 500, 32
+"""Dimensions beyond which scales and directions come from gradients, and how many directions."""
 
 MANY_CHAINS = 32
 """Number of chains from which on they are grouped into superchains, for nested R-hat."""
@@ -329,6 +339,7 @@ class _Run:
     ) -> _Run:
         """A run at its start."""
         unit = np.ones(start.position.shape[1]) if scale is None else scale
+        rank = RANK if len(unit) <= MANY_DIMENSIONS else MANY_RANK
         return cls(
             log_density,
             data,
@@ -336,7 +347,7 @@ class _Run:
             unit,
             start,
             _start_step(np.log(0.1), 10.0),
-            (unit, np.zeros((len(unit), RANK)), np.ones(RANK)),
+            (unit, np.zeros((len(unit), rank)), np.ones(rank)),
         )
 
     @property
@@ -473,10 +484,19 @@ class _Run:
             half = len(draws) // 2
             self.metric = (rough_scale(draws[half:], gradients[half:]), *self.metric[1:])
         else:
-            scale = pooled_scale(draws, self.unit)
-            vectors, values, longest = directions(draws, scale, RANK)
+            if len(self.unit) <= MANY_DIMENSIONS:
+                scale = pooled_scale(draws, self.unit)
+                vectors, values, longest = directions(draws, scale, RANK)
+            else:
+                scale, few = rough_scale(draws, gradients), self.state.position.numpy()[:4]
+                vectors, values, longest = flat_directions(self.gradient, few, scale, MANY_RANK)
             self.metric, self.length = (scale, vectors, values), np.pi / 2 * longest
         self.step = _start_step(float(self.step.log_average), 2.0)
+
+    def gradient(self, position: FloatArray) -> FloatArray:
+        """Gradient of the log density, both (chains, dimensions)."""
+        program = gradient_program(self.log_density)
+        return np.asarray(program(tf.constant(position), self.data))
 
     def progress(
         self, seconds: float, r_hat: float, ess: float = np.nan, until: Until | None = None

@@ -11,7 +11,7 @@ from scipy import stats
 
 from hiermod.errors import SamplingError
 from hiermod.inference import Settings, run, start_positions
-from hiermod.inference.adaptation import directions, windows
+from hiermod.inference.adaptation import directions, flat_directions, windows
 from hiermod.inference.diagnostics import diagnose
 from hiermod.inference.hmc import (
     HMC,
@@ -491,12 +491,56 @@ def test_the_metric_does_not_learn_noise():
     assert longest < 1.3
     assert abs(vectors).max() == 0
     assert (variances == 1).all()
-    # Many dimensions take another way, which must find one true direction among them.
-    many = generator.standard_normal((100, 4, 600))
-    many += 2 * generator.standard_normal((100, 4, 1))
-    vectors, variances, longest = directions(many, np.full(600, 5**0.5), 16)
-    assert (variances != 1).sum() == 1
-    assert abs(vectors[:, variances != 1].sum()) == pytest.approx(600**0.5, rel=0.02)
+
+
+UNITS = np.exp(np.linspace(-3, 3, 600))
+WIDE = np.linalg.qr(np.random.default_rng(1).standard_normal((600, 3)))[0]
+WIDTHS = np.array([3.0, 5.0, 8.0])
+
+
+def ridges(position, data=()):
+    """A normal density in 600 dimensions, three of whose directions are wide in the given units."""
+    white = position / UNITS
+    along = tf.matmul(white, tf.constant(WIDE)) ** 2 * (1 - 1 / WIDTHS**2)
+    return -0.5 * (tf.reduce_sum(white**2, -1) - tf.reduce_sum(along, -1))
+
+
+def test_in_many_dimensions_the_metric_learns_from_curvature():
+    def gradient(position):
+        return value_and_gradient(ridges, tf.constant(position), ())[1].numpy()
+
+    places = np.random.default_rng(2).standard_normal((2, 600))
+    vectors, variances, longest = flat_directions(gradient, places, UNITS, 4)
+    np.testing.assert_allclose(np.sort(variances), [1, 9, 25, 64], rtol=1e-3)
+    np.testing.assert_allclose(abs(WIDE[:, 2] @ vectors[:, variances.argmax()]), 1, atol=1e-4)
+    assert longest == pytest.approx(1, abs=1e-3)
+    _, variances, longest = flat_directions(gradient, places, UNITS, 2)
+    np.testing.assert_allclose(np.sort(variances), [25, 64], rtol=1e-3)
+    assert longest == pytest.approx(3, rel=1e-3)
+
+
+def test_a_density_without_curvature_teaches_the_metric_nothing():
+    """Nor one that is not finite."""
+    for value in (0.0, np.nan):
+        vectors, variances, longest = flat_directions(
+            lambda x, value=value: np.full_like(x, value), np.zeros((2, 600)), UNITS, 4
+        )
+        assert np.isfinite(vectors).all()
+        assert (variances == 1).all()
+        assert longest == 1
+
+
+def test_many_dimensions_with_wide_directions_are_sampled_well():
+    draws = sampled(ridges, 600, draws=1000)
+    white = draws.position / UNITS
+    assert draws.statistics["n_steps"].mean() < 15  # a diagonal metric would need 8 times as many
+    for i in range(3):
+        x = white @ WIDE[:, i]
+        assert az.ess(x) > 1000
+        assert abs(x.mean()) < 5 * az.mcse(x, method="mean")
+        assert abs(x.std() - WIDTHS[i]) < 5 * az.mcse(x, method="sd")
+    narrow = white - white @ WIDE @ WIDE.T
+    assert narrow.var() == pytest.approx(597 / 600, rel=0.01)
 
 
 def test_the_metric_is_its_matrix():
