@@ -213,7 +213,7 @@ def suite(results: dict[str, Any]) -> str:
             f"### {name}",
             "",
             f"`{entry['formula']}`, {entry['family']}, {entry['rows']:,} rows; "
-            f"{entry['warmup']} + {entry['draws']} draws of each chain, {repeats} repeats, "
+            f"{entry['warmup']} + {entry['draws']} draws of each chain, repeated {repeats} times, "
             f"limit {entry['limit']:g} s.",
             "",
             "| package | import s | first fit s | first fit, programs on disk s | second fit s "
