@@ -64,8 +64,6 @@ MANY_CHAINS = 32
 
 SAMPLERS = {"hmc": HMC, "nuts": NUTS}
 
-STATISTICS = ("lp", "energy", "acceptance_rate", "diverging", "step_size", "n_steps")
-
 Explain = Callable[[FloatArray], str]
 """From a position (dimensions,) to which part of the model is not finite there."""
 
@@ -308,7 +306,7 @@ def _start_step(log_step: float, shrink: float) -> StepSize:
 
 @dataclass
 class _Run:
-    """The mutable side of a run, all of which a checkpoint keeps."""
+    """The mutable side of a run; a checkpoint keeps what the caller of `run` does not give."""
 
     log_density: LogDensity
     data: Any
@@ -409,19 +407,20 @@ class _Run:
         if self.settings.sampler == "nuts":
             # A tree of d doublings has 2^(d - 1) to 2^d - 1 steps: d is their number of bits.
             out["tree_depth"] = np.frexp(out["n_steps"])[1]
+        if not adapt and out["nonfinite"].any():
+            self.look(out, np.concatenate([n.momentum for n in noises], axis=1), tuning.metric)
+        state = State(*(tf.concat(parts, axis=0) for parts in zip(*states, strict=True)))
+        # Dual averaging is linear in the acceptance: the mean of the groups' is that of all chains.
+        step = StepSize(*(tf.reduce_mean(parts, axis=0) for parts in zip(*steps, strict=True)))
         gradient = out.pop("gradient")
+        # What takes time is done: an interrupt would have to fall between these lines to part them.
+        self.state, self.step, self.blocks = state, step, self.blocks + 1
         if adapt:
             self.rows["window"].append(out | {"gradient": gradient})
         else:
             self.rows["draws"].append(out)
         if adapt and self.settings.keep_warmup:
             self.rows["warmup"].append(out)
-        if not adapt and out["nonfinite"].any():
-            self.look(out, np.concatenate([n.momentum for n in noises], axis=1), tuning.metric)
-        self.state = State(*(tf.concat(parts, axis=0) for parts in zip(*states, strict=True)))
-        # Dual averaging is linear in the acceptance: the mean of the groups' is that of all chains.
-        self.step = StepSize(*(tf.reduce_mean(parts, axis=0) for parts in zip(*steps, strict=True)))
-        self.blocks += 1
 
     def look(self, out: dict[str, NDArray[Any]], momentum: FloatArray, metric: Metric) -> None:
         """See where the density was not finite; `state` is still that before the block."""

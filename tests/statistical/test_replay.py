@@ -1,6 +1,7 @@
 """Where the density is not finite: the run tells which part of the model, and at what values."""
 
 import re
+from contextlib import suppress
 from dataclasses import replace
 
 import arviz as az
@@ -110,6 +111,21 @@ def test_what_was_met_survives_a_stop(tmp_path, stop):
 def problem(fit):
     """The problem that speaks of it, if there is one."""
     return next((p.what for p in fit.check().problems if "not finite" in p.what), None)
+
+
+def test_an_interrupt_while_looking_neither_loses_nor_repeats_draws(tmp_path):
+    asked = []
+
+    def stop(position):
+        asked.append(position)
+        raise KeyboardInterrupt
+
+    whole, path = sampled(root), tmp_path / "run"
+    with suppress(KeyboardInterrupt):  # raised again if there was no draw before
+        sampled(root, explain=stop, checkpoint=Checkpoint(path, {}, every=0))
+    assert len(asked) == 1
+    resumed = sampled(root, checkpoint=Checkpoint(path, {}, every=0), resume=True)
+    np.testing.assert_array_equal(resumed.position, whole.position)
 
 
 def test_a_density_of_ones_own():
