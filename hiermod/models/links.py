@@ -15,13 +15,14 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from hiermod.errors import ModelError, did_you_mean
+from hiermod.models import lean
 
 NAMES: dict[str, Any] = {
     "np": np,
     "tf": tf,
-    "tfd": tfp.distributions,
+    "tfd": lean.distributions,
     "tfb": tfp.bijectors,
-    "normal": tfp.distributions.Normal(np.float64(0), np.float64(1)),
+    "normal": lean.Normal(np.float64(0), np.float64(1)),
 }
 """What expressions may use beside their arguments."""
 

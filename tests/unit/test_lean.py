@@ -1,0 +1,51 @@
+"""The lean normal density is TFP's and SciPy's, value and gradient."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+from scipy import stats
+
+from hiermod.models import lean
+
+tfd = tfp.distributions
+AT = np.array([-100.0, -40.0, -3.0, -1e-9, 0.0, 1e-9, 0.4, 40.0, 100.0])
+
+
+def gradient(density, at):
+    with tf.GradientTape() as tape:
+        at = tf.constant(at)
+        tape.watch(at)
+        value = density(at)
+    return value.numpy(), tape.gradient(value, at).numpy()
+
+
+CASES = {
+    "normal, location": (
+        lambda d, x: d.Normal(x, np.float64(0.3)).log_prob(np.float64(1.5)),
+        lambda x: stats.norm.logpdf(1.5, x, 0.3),
+        lambda x: (1.5 - x) / 0.09,
+    ),
+    "normal, scale": (
+        lambda d, x: d.Normal(np.float64(2), tf.exp(x / 10)).log_prob(np.float64(1.5)),
+        lambda x: stats.norm.logpdf(1.5, 2, np.exp(x / 10)),
+        lambda x: (0.25 * np.exp(-x / 5) - 1) / 10,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_densities_and_gradients(case):
+    ours, expected, slope = CASES[case]
+    value, found = gradient(lambda x: ours(lean.distributions, x), AT)
+    theirs, _ = gradient(lambda x: ours(tfd, x), AT)
+    np.testing.assert_allclose(value, theirs, rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(value, expected(AT), rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(found, slope(AT), rtol=1e-12, atol=1e-13)
+
+
+def test_everything_else_is_tfp():
+    assert lean.distributions.Gamma is tfd.Gamma
+    assert set(vars(lean.distributions)) == {n for n in dir(tfd) if not n.startswith("_")}
