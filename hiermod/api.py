@@ -71,8 +71,8 @@ class Model:
         self.specification, self.data = specification, data.copy(deep=False)
 
     def __getstate__(self) -> dict[str, Any]:
-        """For pickle and copy: without the joint distribution, which is built again."""
-        return {k: v for k, v in self.__dict__.items() if k != "_joint"}
+        """For pickle and copy: without the joint distribution and plans, which are made again."""
+        return {k: v for k, v in self.__dict__.items() if k not in ("_joint", "_plans")}
 
     @property
     def design(self) -> Design:
@@ -133,6 +133,38 @@ class Model:
         """
         return models.code(self._joint)
 
+    @cached_property
+    def _plans(self) -> dict[bool, models.Plan]:
+        return {}
+
+    def plan(self, *, shortcuts: bool = True) -> models.Plan:
+        """What `fit` samples, and what it sums up or integrates out beforehand, and why.
+
+        Parameters
+        ----------
+        shortcuts : bool
+            As for `fit`.
+
+        Returns
+        -------
+        Plan
+            Prints as text.
+
+        Examples
+        --------
+        >>> import hiermod as hm
+        >>> radon = hm.load_data("radon_mn")
+        >>> hm.model(radon, "log_radon ~ floor + (1 | county)").plan()
+        rows        919, as sums of squares and cross-products
+        integrated  1|county, Intercept, floor
+        sampled     1|county_sigma, sigma (2 numbers)
+        """
+        if not isinstance(shortcuts, bool):
+            raise ModelError(f"shortcuts must be True or False, not {shortcuts!r}.")
+        if shortcuts not in self._plans:
+            self._plans[shortcuts] = models.plan(self._joint, shortcuts=shortcuts)
+        return self._plans[shortcuts]
+
     def sample_prior(self, draws: int = 500, *, seed: int | None = None) -> Any:
         """Draws from the prior, and responses they imply.
 
@@ -164,6 +196,7 @@ class Model:
         chains: int = 4,
         warmup: int = 500,
         draws: int | None = None,
+        shortcuts: bool = True,
         sampler: str = "hmc",
         target_accept: float = 0.8,
         until: str | None = None,
@@ -185,6 +218,9 @@ class Model:
             Transitions of each chain that adapt.
         draws : int, optional
             Transitions of each chain that are kept: 1000, or with `until` at most 20,000.
+        shortcuts : bool
+            Sum up equal rows and integrate out what can be, exactly: the posterior is the same, and
+            `plan` tells what is done. False samples everything, row by row.
         sampler : str
             ``"hmc"``, trajectories of a common length, or ``"nuts"``, where each chain ends its
             trajectory when it turns back: slower for most models, but without a length to learn.
@@ -231,21 +267,25 @@ class Model:
             sampler=sampler,
         )
         inference.check_whole("chains", chains, 1)
-        place = None
+        plan, place = self.plan(shortcuts=shortcuts), None
         if checkpoint is not None:
-            header = {"settings": asdict(settings), "model": self._joint.fingerprint}
+            header = {
+                "settings": asdict(settings),
+                "model": plan.fingerprint,
+                "shortcuts": shortcuts,
+            }
             place = inference.Checkpoint(
                 Path(checkpoint), header, self._pickled(), checkpoint_every
             )
-        joint = self._joint
-        centre, scale = joint.start()
+        centre, scale = plan.start()
         start = inference.start_positions(
-            joint.log_density, joint.arguments, centre, chains, settings.seed, scale, joint.explain
+            plan.log_density, plan.arguments, centre, chains, settings.seed, scale, plan.explain
         )
-        return self._run(settings, start, scale, place, progress=progress, resume=False)
+        return self._run(plan, settings, start, scale, place, progress=progress, resume=False)
 
     def _run(
         self,
+        plan: models.Plan,
         settings: inference.Settings,
         start: inference.State | None,
         scale: NDArray[np.float64] | None,
@@ -254,21 +294,20 @@ class Model:
         progress: bool,
         resume: bool,
     ) -> Fit:
-        joint = self._joint
         with inference.Bar(settings.warmup + settings.draws, show=progress) as bar:
             found = inference.run(
-                joint.log_density,
+                plan.log_density,
                 start,
                 settings,
-                joint.arguments,
+                plan.arguments,
                 scale,
                 report=bar if progress else None,
-                quantities=lambda position: results.quantities(joint, position),
+                quantities=lambda position: results.quantities(plan, position, settings.seed),
                 checkpoint=checkpoint,
                 resume=resume,
-                explain=joint.explain,
+                explain=plan.explain,
             )
-        return Fit(self, results.inference_data(results.convert(joint, found)))
+        return Fit(self, results.inference_data(results.convert(plan, found)))
 
     def _pickled(self) -> bytes:
         """The model as bytes; none if the user's own functions cannot be pickled."""
@@ -431,6 +470,35 @@ class Fit(Posterior):
         for name, data in results.prior(self.model._joint, draws, _seed(seed)).items():
             results.add_group(self.idata, name, data)
         return self
+
+    def draw_effects(
+        self, group: str, levels: Sequence[Any] | None = None, *, seed: int | None = None
+    ) -> xr.Dataset:
+        """Draws of the effects of some levels of a group, also where they were not kept.
+
+        Of a group with very many levels, whose effects were integrated out, the posterior holds no
+        draws; ``fit.idata["group_effects"]`` has their means and standard deviations, and this
+        makes the draws of some levels, given the draws of everything else.
+
+        Parameters
+        ----------
+        group : str
+            A grouping factor.
+        levels : sequence, optional
+            Labels of levels; all by default.
+        seed : int, optional
+
+        Returns
+        -------
+        Dataset
+            A variable for each effect, with dimensions (chain, draw, level).
+
+        Raises
+        ------
+        ModelError
+            If there is no such group or level.
+        """
+        return results.draw_effects(self.model._joint, self.posterior, group, levels, _seed(seed))
 
     def _add_rows(
         self, name: str, rows: Callable[[models.Joint, xr.Dataset], np.ndarray[Any, Any]]
@@ -625,6 +693,7 @@ def fit(
     chains: int = 4,
     warmup: int = 500,
     draws: int | None = None,
+    shortcuts: bool = True,
     sampler: str = "hmc",
     target_accept: float = 0.8,
     until: str | None = None,
@@ -641,7 +710,7 @@ def fit(
     ----------
     data, formula, family, link, priors, center, noncentered, dropna, functions
         As for `model`.
-    chains, warmup, draws, sampler, target_accept, until, max_seconds
+    chains, warmup, draws, shortcuts, sampler, target_accept, until, max_seconds
         As for `Model.fit`.
     keep_warmup, checkpoint, checkpoint_every, seed, progress
         As for `Model.fit`.
@@ -678,6 +747,7 @@ def fit(
         chains=chains,
         warmup=warmup,
         draws=draws,
+        shortcuts=shortcuts,
         sampler=sampler,
         target_accept=target_accept,
         until=until,
@@ -740,14 +810,15 @@ def resume(
         )
     model = model or pickle.loads(blob)
     header = record["header"]
-    if model._joint.fingerprint != header["model"]:
+    plan = model.plan(shortcuts=header["shortcuts"])
+    if plan.fingerprint != header["model"]:
         raise SamplingError(
             f"the checkpoint {str(path)!r} is of another model, or of other data: resume it with "
             "the model that was fitted."
         )
     place = inference.Checkpoint(Path(path), header, blob, checkpoint_every)
     settings = inference.Settings(**header["settings"])
-    return model._run(settings, None, None, place, progress=progress, resume=True)
+    return model._run(plan, settings, None, None, place, progress=progress, resume=True)
 
 
 @_known_keywords
@@ -851,6 +922,10 @@ def sample(
         )
     return Posterior(
         results.inference_data(
-            results.sampled_groups(found, lambda x: results.plain(density.values(x), found))
+            results.sampled_groups(
+                found,
+                results.plain(density.values(found.position), found),
+                results.plain(density.values(found.warmup[0]), found) if found.warmup else None,
+            )
         )
     )

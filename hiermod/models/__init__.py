@@ -5,6 +5,7 @@ from hiermod.models.density import Density
 from hiermod.models.equations import Equations, equations
 from hiermod.models.joint import Joint, join
 from hiermod.models.pinned import JointDistributionPinned, Pinned
+from hiermod.models.plans import Plan, plan
 from hiermod.models.specification import Specification, prior_table, specify
 
 __all__ = [
@@ -13,10 +14,12 @@ __all__ = [
     "Joint",
     "JointDistributionPinned",
     "Pinned",
+    "Plan",
     "Specification",
     "code",
     "equations",
     "join",
+    "plan",
     "prior_table",
     "specify",
 ]

@@ -46,6 +46,10 @@ class Family:
         ``{logit_mean}``, which the link fills in, ``data["trials"]``, and its parameters by name.
     fitted : str
         Expression of the expected response, with ``{mean}``.
+    totals : str
+        Expression of the log-likelihood of rows with equal predictors, but for a constant: of
+        ``data["count"]`` rows (or trials) with the sum ``data["total"]`` and the sum of squares
+        ``data["within"]`` about their mean.
     density : str
         Name of the distribution in equations.
     parameters : dict
@@ -60,6 +64,9 @@ class Family:
     location : bool
         Whether the response carries a location for the default prior of the intercept; if not,
         the location is zero on the link scale.
+    residual : str
+        The standard deviation of a normal distribution about the mean, if that is what the family
+        is: then effects integrate out.
     unit : str
         What a unit of the linear predictor is worth in default priors: ``"sd"`` when it is a unit
         of the response (its standard deviation is the scale), else ``"link"`` (scale one).
@@ -69,6 +76,7 @@ class Family:
     links: tuple[str, ...]
     likelihood: str
     fitted: str
+    totals: str
     density: str
     parameters: dict[str, Auxiliary] = field(default_factory=dict)
     counts: bool = False
@@ -76,8 +84,12 @@ class Family:
     upper: float = np.inf
     trials: bool = False
     location: bool = True
+    residual: str = ""
     unit: str = "link"
 
+
+LOGISTIC = 'data["total"] * ({logit_mean}) - data["count"] * tf.math.softplus({logit_mean})'
+"""Of successes among trials."""
 
 FAMILIES: dict[str, Family] = {
     family.name: family
@@ -87,8 +99,14 @@ FAMILIES: dict[str, Family] = {
             links=("identity", "log"),
             likelihood="tfd.Normal(loc={mean}, scale=sigma[..., tf.newaxis])",
             fitted="{mean}",
+            totals=(
+                '-0.5 * (data["count"] * (data["total"] / data["count"] - ({mean})) ** 2'
+                ' + data["within"]) / sigma[..., tf.newaxis] ** 2'
+                ' - data["count"] * tf.math.log(sigma[..., tf.newaxis])'
+            ),
             density="normal",
             parameters={"sigma": Auxiliary(r"\sigma", "exponential({per_sd})")},
+            residual="sigma",
             unit="sd",
         ),
         Family(
@@ -96,6 +114,7 @@ FAMILIES: dict[str, Family] = {
             links=("logit", "probit", "cloglog"),
             likelihood="tfd.Bernoulli(logits={logit_mean}, dtype=tf.float64)",
             fitted="{mean}",
+            totals=LOGISTIC,
             density="bernoulli",
             counts=True,
             lower=0,
@@ -107,6 +126,7 @@ FAMILIES: dict[str, Family] = {
             links=("logit", "probit", "cloglog"),
             likelihood='tfd.Binomial(total_count=data["trials"], logits={logit_mean})',
             fitted='data["trials"] * {mean}',
+            totals=LOGISTIC,
             density="binomial",
             counts=True,
             lower=0,
@@ -118,6 +138,7 @@ FAMILIES: dict[str, Family] = {
             links=("log",),
             likelihood="tfd.Poisson(log_rate={log_mean})",
             fitted="{mean}",
+            totals='data["total"] * ({log_mean}) - data["count"] * tf.exp({log_mean})',
             density="poisson",
             counts=True,
             lower=0,
@@ -151,6 +172,11 @@ def likelihood(family: Family, link: Link) -> str:
     return family.likelihood.format(
         mean=link.mean, log_mean=link.log_mean, logit_mean=link.logit_mean
     )
+
+
+def totals(family: Family, link: Link) -> str:
+    """Source of the log-likelihood of rows that are summed up, but for a constant."""
+    return family.totals.format(mean=link.mean, log_mean=link.log_mean, logit_mean=link.logit_mean)
 
 
 def fitted(family: Family, link: Link) -> str:

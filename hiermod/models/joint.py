@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -133,19 +132,6 @@ class Joint:
         """Second argument of `log_density`."""
         return self.data, self.prior
 
-    @property
-    def fingerprint(self) -> str:
-        """A digest of the model and its data: equal for equal densities."""
-        digest = hashlib.sha256(repr((self.source, self.parts)).encode())
-        for tensor in tf.nest.flatten(self.arguments):
-            digest.update(np.ascontiguousarray(tensor).tobytes())
-        return digest.hexdigest()
-
-    def values(self, position: FloatArray) -> dict[str, FloatArray]:
-        """Values of the parts, by identifier, at unconstrained positions (..., dimensions)."""
-        values, _ = constrain(self.parts, tf.constant(position))
-        return {p.identifier: v.numpy() for p, v in zip(self.parts, values, strict=True)}
-
     def start(self) -> tuple[FloatArray, FloatArray]:
         """A place to start from and the scale of each dimension, before any adaptation.
 
@@ -246,13 +232,7 @@ class Joint:
     def _bad_rows(self, values: dict[str, FloatArray]) -> tuple[NDArray[Any], FloatArray]:
         """Rows whose log-likelihood or its slope is not finite, and all linear predictors (N,)."""
         s, data = self.specification, self.data
-        names = program.predictor_arguments(s)
-        made = [tf.constant(values[name]) for name in names[: len(names) - len(s.groups)]]
-        for g in s.groups:
-            arguments = [tf.constant(values[name]) for name in program.effects_arguments(g)]
-            effects = getattr(self.functions, f"effects_{g.key}") if g.noncentered else None
-            made.append(effects(*arguments) if effects else arguments[-1])
-        eta = self.functions.linear_predictor(data, *made)
+        eta = self.functions.predict(data, {k: tf.constant(v) for k, v in values.items()})
         auxiliary = [tf.constant(values[p.identifier]) for p in s.auxiliary]
         with tf.GradientTape() as tape:
             tape.watch(eta)
@@ -348,15 +328,23 @@ def _log_density(source: str, parts: tuple[Part, ...]) -> Callable[[tf.Tensor, A
 
     def log_density(position: tf.Tensor, arguments: tuple[Data, Data]) -> tf.Tensor:
         data, prior = arguments
-        values, log_density = constrain(parts, position)
-        values.append(data["y"])
-        # The log_prob of the joint distribution, without the sample that it draws to learn shapes.
-        for i, part in enumerate(functions.joint_distribution(data, prior).model):
-            distribution = part(*reversed(values[:i])) if callable(part) else part
-            log_density += distribution.log_prob(values[i])
-        return log_density
+        values, log_det = constrain(parts, position)
+        model = functions.joint_distribution(data, prior).model
+        return add_log_prob(log_det, model, [*values, data["y"]])
 
     return log_density
+
+
+def add_log_prob(total: tf.Tensor, model: Sequence[Any], values: Sequence[Any]) -> tf.Tensor:
+    """Add the log densities of the parts of a joint distribution, but those whose value is None.
+
+    It is the `log_prob` of the joint distribution, without the sample that draws to learn shapes.
+    """
+    for i, (part, value) in enumerate(zip(model, values, strict=True)):
+        if value is not None:
+            distribution = part(*reversed(values[:i])) if callable(part) else part
+            total += distribution.log_prob(value)
+    return total
 
 
 def _moment(distribution: Any, name: str, shape: tuple[int, ...]) -> FloatArray:

@@ -39,20 +39,20 @@ def source(specification: Specification, *, literal: bool = False) -> str:
     -------
     str
         Defines ``effects_<group>`` for every group term, ``linear_predictor``, ``likelihood``,
-        ``fitted`` and ``joint_distribution``. Arrays come in through ``data``: ``X`` (P, N),
-        ``Z_<group>`` (K, N), ``index_<group>`` (N,), ``offset``, ``trials``, ``weights`` (N,).
+        ``joint_distribution`` and, if not `literal`, ``predict``, ``fitted`` and ``totals``. Arrays
+        come in through ``data``: ``X`` (P, N), ``Z_<group>`` (K, N), ``index_<group>`` (N,),
+        ``offset``, ``trials``, ``weights`` (N,); ``totals`` has its own, see `models.compress`.
     """
-    parts = [_effects(g) for g in specification.groups]
-    parts += [_predictor(specification), _likelihood(specification)]
-    parts += (
-        [_joint(specification, literal)]
-        if literal
-        else [
-            _fitted(specification),
-            _joint(specification, literal),
-        ]
-    )
-    return "\n\n".join(part for part in parts if part)
+    s = specification
+    parts = [_linear(s), _likelihood(s)]
+    if not literal:
+        parts += [_predict(s), _fitted(s), _totals(s)]
+    return "\n\n".join([*parts, _joint(s, literal)])
+
+
+def predictor(specification: Specification) -> str:
+    """Source of the linear predictor alone: ``predict`` and what it needs."""
+    return "\n\n".join([_linear(specification), _predict(specification)])
 
 
 @lru_cache(maxsize=256)
@@ -117,6 +117,24 @@ def _effects(g: GroupEffects) -> str:
     )
 
 
+def _linear(s: Specification) -> str:
+    """The effects of the groups and the linear predictor."""
+    return "\n\n".join(part for part in (*map(_effects, s.groups), _predictor(s)) if part)
+
+
+def _predict(s: Specification) -> str:
+    """The linear predictor, from the values of the parts of the joint distribution."""
+    made = [f'values["{name}"]' for name in predictor_arguments(s)[: -len(s.groups) or None]]
+    for g in s.groups:
+        inner = ", ".join(f'values["{name}"]' for name in effects_arguments(g))
+        made.append(f"effects_{g.key}({inner})" if g.noncentered else f'values["{g.identifier}"]')
+    return (
+        "def predict(data, values):\n"
+        '    """Linear predictor of the rows, from values by name."""\n'
+        f"    return linear_predictor({', '.join(['data', *made])})\n"
+    )
+
+
 def _predictor(s: Specification) -> str:
     """The linear predictor."""
     lines = [f"def linear_predictor({', '.join(['data', *predictor_arguments(s)])}):"]
@@ -159,6 +177,15 @@ def _fitted(s: Specification) -> str:
         f"def fitted(data, eta):\n"
         f'    """Expected response of every row, given the linear predictor."""\n'
         f"    return {families.fitted(s.family, s.link)}\n"
+    )
+
+
+def _totals(s: Specification) -> str:
+    named = "".join(f'    {p.identifier} = values["{p.identifier}"]\n' for p in s.auxiliary)
+    return (
+        "def totals(data, eta, values):\n"
+        '    """Log-likelihood of rows that are summed up, but for a constant."""\n'
+        f"{named}    return {families.totals(s.family, s.link)}\n"
     )
 
 

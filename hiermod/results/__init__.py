@@ -13,6 +13,7 @@ from hiermod.results.conversion import (
     sampled_groups,
 )
 from hiermod.results.describe import describe, describe_fit, describe_fit_html, describe_html
+from hiermod.results.effects import draw_effects
 from hiermod.results.groups import add_group, group, has_group, inference_data, save
 from hiermod.results.pooling import Pooling, level_values, pooling
 from hiermod.results.rows import fitted, log_likelihood, predictive
@@ -32,6 +33,7 @@ __all__ = [
     "describe_fit_html",
     "describe_html",
     "diagnostics",
+    "draw_effects",
     "fitted",
     "group",
     "has_group",

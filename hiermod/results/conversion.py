@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from hiermod.formula.design import Term
 from hiermod.inference.run import Draws
 from hiermod.models.joint import Joint
+from hiermod.models.plans import Plan
 from hiermod.models.program import effects_arguments
 from hiermod.models.specification import GroupEffects, Specification
 from hiermod.results.checks import varying
@@ -42,7 +43,7 @@ def posterior(
         ``Intercept`` (at predictors = 0), common coefficients, the family's parameters, standard
         deviations and correlations of groups, and the deviations of every level.
     """
-    return _dataset(dict(_variables(joint, values)), attrs)
+    return dataset(dict(_variables(joint, values)), attrs)
 
 
 def _variables(
@@ -108,30 +109,31 @@ def _deviations(
     joint: Joint, g: GroupEffects, values: Mapping[str, NDArray[np.float64]]
 ) -> Iterator[tuple[str, Variable]]:
     """Deviations of the levels, effect by effect."""
+    if g.identifier not in values:  # too many to keep
+        return
     u = values[g.identifier]
     if g.noncentered:
         arguments = [tf.constant(values[name]) for name in effects_arguments(g)]
         u = getattr(joint.functions, f"effects_{g.key}")(*arguments).numpy()
+    yield from by_effect(joint.specification, g, u)
+
+
+def by_effect(
+    s: Specification, g: GroupEffects, u: NDArray[np.float64]
+) -> Iterator[tuple[str, Variable]]:
+    """A variable for each effect, of values (..., K, J)."""
     levels = f"{g.group.factor}__factor_dim"
     for effect in g.group.effects:
         if effect.labels:
-            expr = expr_dim(joint.specification, g, effect)
-            yield (
-                g.name(effect),
-                (
-                    (expr, levels),
-                    u[..., effect.columns, :],
-                    {expr: list(effect.labels), levels: g.group.levels},
-                ),
-            )
+            expr = expr_dim(s, g, effect)
+            coords = {expr: list(effect.labels), levels: g.group.levels}
+            yield g.name(effect), ((expr, levels), u[..., effect.columns, :], coords)
         else:
-            yield (
-                g.name(effect),
-                ((levels,), u[..., effect.columns.start, :], {levels: g.group.levels}),
-            )
+            one = u[..., effect.columns.start, :]
+            yield g.name(effect), ((levels,), one, {levels: g.group.levels})
 
 
-def _dataset(variables: Mapping[str, Variable], attrs: Mapping[str, Any]) -> xr.Dataset:
+def dataset(variables: Mapping[str, Variable], attrs: Mapping[str, Any]) -> xr.Dataset:
     """A Dataset of variables (chain, draw, ...)."""
     chains, draws = next(iter(variables.values()))[1].shape[:2]
     coords: dict[str, Any] = {"chain": np.arange(chains), "draw": np.arange(draws)}
@@ -154,7 +156,7 @@ def per_row(
     s: Specification, name: str, values: NDArray[Any], attrs: Mapping[str, Any]
 ) -> xr.Dataset:
     """A Dataset of one variable (chain, draw, __obs__)."""
-    return _dataset({name: (("__obs__",), values, {"__obs__": row_labels(s)})}, attrs)
+    return dataset({name: (("__obs__",), values, {"__obs__": row_labels(s)})}, attrs)
 
 
 def attributes(s: Specification, draws: Draws | None = None) -> dict[str, Any]:
@@ -199,7 +201,7 @@ def _sampler(draws: Draws) -> dict[str, Any]:
     return out
 
 
-def convert(joint: Joint, draws: Draws) -> dict[str, xr.Dataset]:
+def convert(plan: Plan, draws: Draws) -> dict[str, xr.Dataset]:
     """The groups of a fit.
 
     Returns
@@ -207,24 +209,49 @@ def convert(joint: Joint, draws: Draws) -> dict[str, xr.Dataset]:
     dict
         The `sampled_groups`, ``observed_data`` and ``constant_data``.
     """
-    s = joint.specification
-    attrs = attributes(s, draws)
-    return sampled_groups(draws, lambda x: posterior(joint, joint.values(x), attrs)) | {
+    s, seed = plan.joint.specification, draws.settings.seed
+    attrs = attributes(s, draws) | {"shortcuts": plan.done}
+    found = plan.recover(draws.position, seed)
+    warm = plan.recover(draws.warmup[0], seed).values if draws.warmup else None
+    groups = sampled_groups(
+        draws,
+        posterior(plan.joint, found.values, attrs),
+        posterior(plan.joint, warm, attrs) if warm else None,
+    )
+    if found.moments:
+        groups["group_effects"] = _moments(s, found.moments, attrs)
+    return groups | {
         "observed_data": observed_data(s),
         "constant_data": constant_data(s),
     }
 
 
+def _moments(
+    s: Specification,
+    moments: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]],
+    attrs: Mapping[str, Any],
+) -> xr.Dataset:
+    """Means and standard deviations of effects whose draws were too many to keep."""
+    data: dict[str, Any] = {}
+    coords: dict[str, Any] = {}
+    for g in s.groups:
+        for kind, values in zip(("mean", "sd"), moments.get(g.identifier, ()), strict=False):
+            for name, (dims, v, own) in by_effect(s, g, values):
+                data[f"{name}_{kind}"] = (dims, v)
+                coords |= own
+    return xr.Dataset(data, coords=coords, attrs=dict(attrs))
+
+
 def sampled_groups(
-    draws: Draws, named: Callable[[NDArray[np.float64]], xr.Dataset]
+    draws: Draws, found: xr.Dataset, warmup: xr.Dataset | None
 ) -> dict[str, xr.Dataset]:
     """What a run gives.
 
     Parameters
     ----------
     draws : Draws
-    named : function
-        From unconstrained positions (chain, draw, dimension) to the variables that users see.
+    found, warmup : Dataset
+        The variables that users see, at the positions of draws and warm-up.
 
     Returns
     -------
@@ -241,15 +268,13 @@ def sampled_groups(
             "metric_values": ("direction_dim", values),
         }
     )
-    found = named(draws.position)
     out = {
         "posterior": found,
         "sample_stats": _statistics(draws.statistics, found.attrs).merge(metric),
     }
-    if draws.warmup:
-        position, statistics = draws.warmup
-        out["warmup_posterior"] = named(position)
-        out["warmup_sample_stats"] = _statistics(statistics, found.attrs)
+    if draws.warmup and warmup is not None:
+        out["warmup_posterior"] = warmup
+        out["warmup_sample_stats"] = _statistics(draws.warmup[1], found.attrs)
     return out
 
 
@@ -260,12 +285,12 @@ def plain(values: Mapping[str, NDArray[np.float64]], draws: Draws) -> xr.Dataset
         dims = tuple(f"{name}_dim_{i}" for i in range(v.ndim - 2))
         coords = {d: np.arange(n) for d, n in zip(dims, v.shape[2:], strict=True)}
         variables[name] = dims, v, coords
-    return _dataset(variables, _made_by() | _sampler(draws))
+    return dataset(variables, _made_by() | _sampler(draws))
 
 
-def quantities(joint: Joint, position: NDArray[np.float64]) -> NDArray[np.float64]:
+def quantities(plan: Plan, position: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
     """All varying scalars of the posterior at positions: shape (chain, draw, quantity)."""
-    shown = varying(posterior(joint, joint.values(position), {}))
+    shown = varying(posterior(plan.joint, plan.recover(position, seed).values, {}))
     return np.concatenate(
         [v.to_numpy().reshape(*position.shape[:2], -1) for v in shown.data_vars.values()], axis=-1
     )
@@ -273,7 +298,7 @@ def quantities(joint: Joint, position: NDArray[np.float64]) -> NDArray[np.float6
 
 def _statistics(statistics: Mapping[str, NDArray[Any]], attrs: Mapping[str, Any]) -> xr.Dataset:
     """A group of sampler statistics."""
-    return _dataset({name: ((), v, {}) for name, v in statistics.items()}, attrs)
+    return dataset({name: ((), v, {}) for name, v in statistics.items()}, attrs)
 
 
 def observed_data(s: Specification) -> xr.Dataset:

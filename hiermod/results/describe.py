@@ -42,6 +42,17 @@ def _sampler(posterior: xr.Dataset) -> str:
     )
 
 
+def _fit_head(s: Specification, posterior: xr.Dataset) -> list[tuple[str, str]]:
+    """What a fit says of itself."""
+    done = posterior.attrs.get("shortcuts")
+    short = [("shortcuts", done)] if done else []
+    lost = [g.group.factor for g in s.groups if g.name(g.group.effects[0]) not in posterior]
+    if lost:
+        text = f"too many to keep: see idata['group_effects'] and draw_effects({lost[0]!r}, levels)"
+        short.append(("draws of " + ", ".join(lost), text))
+    return [*_head(s), *short, ("sampler", _sampler(posterior))]
+
+
 def _table(s: Specification, posterior: xr.Dataset) -> pd.DataFrame:
     """Summary of everything but the deviations of single levels."""
     hidden = {g.name(e) for g in s.groups for e in g.group.effects}
@@ -92,13 +103,12 @@ def describe_html(s: Specification, priors: pd.DataFrame) -> str:
 
 def describe_fit(s: Specification, posterior: xr.Dataset, check: Check) -> str:
     """A fit as text."""
-    head = [*_head(s), ("sampler", _sampler(posterior))]
     table = _format(_table(s, posterior)).to_string()
-    return f"hiermod fit\n{_text(head)}\n\n{table}\n\n{check}"
+    return f"hiermod fit\n{_text(_fit_head(s, posterior))}\n\n{table}\n\n{check}"
 
 
 def describe_fit_html(s: Specification, posterior: xr.Dataset, check: Check) -> str:
     """A fit as HTML."""
-    head = [*_head(s), ("sampler", _sampler(posterior))]
+    head = _html(_fit_head(s, posterior))
     table = _format(_table(s, posterior)).to_html()
-    return f"<p><strong>hiermod fit</strong></p>{_html(head)}{table}{check._repr_html_()}"
+    return f"<p><strong>hiermod fit</strong></p>{head}{table}{check._repr_html_()}"

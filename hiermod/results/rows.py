@@ -10,9 +10,10 @@ import tensorflow as tf
 import xarray as xr
 from numpy.typing import NDArray
 
+from hiermod.errors import ModelError
 from hiermod.formula.design import Design
 from hiermod.models.joint import Joint, arrays
-from hiermod.models.specification import GroupEffects
+from hiermod.models.specification import GroupEffects, Specification
 
 FloatArray = NDArray[np.float64]
 
@@ -21,17 +22,29 @@ CHUNK = 2**22
 
 
 def effects(g: GroupEffects, posterior: xr.Dataset) -> FloatArray:
-    """Deviations of a group term, shape (chain, draw, K, J)."""
+    """Deviations of a group term, shape (chain, draw, K, J).
+
+    Raises
+    ------
+    ModelError
+        If they were too many to keep.
+    """
     blocks = []
     for effect in g.group.effects:
+        if g.name(effect) not in posterior:
+            raise ModelError(
+                f"the draws of {g.name(effect)} were too many to keep: fewer draws, or "
+                f"shortcuts=False, keep them; fit.draw_effects({g.group.factor!r}, levels) makes "
+                "those of some levels."
+            )
         values = posterior[g.name(effect)].to_numpy()
         blocks.append(values if effect.labels else values[..., None, :])
     return np.concatenate(blocks, axis=-2)
 
 
-def predictor_inputs(joint: Joint, posterior: xr.Dataset) -> list[FloatArray]:
+def predictor_inputs(s: Specification, posterior: xr.Dataset) -> list[FloatArray]:
     """Arguments of the program's linear predictor, each (chain * draw, ...), from a posterior."""
-    s, out, shift = joint.specification, [], np.zeros(1)
+    out, shift = [], np.zeros(1)
     for p, term in zip(s.common, s.design.terms, strict=True):
         beta = posterior[p.name].to_numpy()
         shift = shift + (beta if p.labels else beta[..., None]) @ s.means[term.columns]
@@ -69,7 +82,7 @@ def by_row(
     data = joint.data
     if design is not None:
         data = {k: tf.constant(v) for k, v in arrays(s, design).items()}
-    inputs = predictor_inputs(joint, posterior)
+    inputs = predictor_inputs(s, posterior)
     parameters = [posterior[p.name].to_numpy().reshape(-1) for p in s.auxiliary]
     chains, draws, rows = posterior.sizes["chain"], posterior.sizes["draw"], data["y"].shape[0]
     out = np.empty((chains * draws, rows))

@@ -344,7 +344,9 @@ def test_new_data_of_the_same_shape_trace_nothing(monkeypatch):
     go(frame.assign(y=frame["y"] * 3 + 100))  # other numbers, other default priors
     go(frame.assign(y=frame["y"][::-1].to_numpy()), priors={"Intercept": "normal(2, 9)"})
     assert traces == first
-    go(frame.iloc[:5])
+    go(frame.iloc[:5])  # rows are sums of squares: other levels, not other rows, are new shapes
+    assert traces == first
+    go(frame.iloc[:4])
     assert traces > first
 
 

@@ -39,10 +39,10 @@ def data():
 
 def drawn(model, seed=5):
     """A fit whose draws are made up: what follows from draws does not ask where they are from."""
-    joint, generator = model._joint, np.random.default_rng(seed)
+    plan, generator = model.plan(shortcuts=False), np.random.default_rng(seed)
     shape = (CHAINS, DRAWS)
     found = inference.Draws(
-        position=generator.normal(0, 0.5, (*shape, joint.dimensions)),
+        position=generator.normal(0, 0.5, (*shape, plan.dimensions)),
         statistics={
             "lp": generator.normal(size=shape),
             "energy": generator.normal(size=shape),
@@ -52,11 +52,11 @@ def drawn(model, seed=5):
             "n_steps": np.full(shape, 7),
         },
         settings=inference.Settings(warmup=100, draws=DRAWS, seed=9),
-        metric=(np.ones(joint.dimensions), np.zeros((joint.dimensions, 2)), np.ones(2)),
+        metric=(np.ones(plan.dimensions), np.zeros((plan.dimensions, 2)), np.ones(2)),
         trajectory_length=1.6,
         seconds=1.5,
     )
-    return hm.Fit(model, results.inference_data(results.convert(joint, found))), found
+    return hm.Fit(model, results.inference_data(results.convert(plan, found))), found
 
 
 MODELS = {
@@ -152,7 +152,7 @@ def test_groups_and_attributes():
 def test_the_reported_intercept_is_at_predictors_zero():
     model = made("gaussian")
     fit, found = drawn(model)
-    at_means = model._joint.values(found.position)["Intercept"]
+    at_means = model.plan(shortcuts=False).recover(found.position).values["Intercept"]
     beta = np.concatenate([fit.posterior["x"].values[..., None], fit.posterior["f"].values], -1)
     expected = at_means - beta @ model.design.X.mean(axis=0)
     np.testing.assert_allclose(fit.posterior["Intercept"], expected, rtol=1e-12)
@@ -161,7 +161,7 @@ def test_the_reported_intercept_is_at_predictors_zero():
 def test_deviations_and_correlations_from_the_parts():
     model = made("gaussian")
     fit, found = drawn(model)
-    v, p = model._joint.values(found.position), fit.posterior
+    v, p = model.plan(shortcuts=False).recover(found.position).values, fit.posterior
     sd = np.stack([p["1|g_sigma"], p["x|g_sigma"]], -1)
     u = sd[..., None] * (v["chol_g"] @ v["z_g"])
     np.testing.assert_allclose(p["1|g"], u[..., 0, :], rtol=1e-12)
@@ -179,7 +179,9 @@ def test_log_likelihood_of_the_rows_adds_up(name):
     group = results.group(fit.idata, "log_likelihood")
     response = model.design.response.name
     assert group[response].dims == ("chain", "draw", "__obs__")
-    values = [tf.constant(v) for v in model._joint.values(found.position).values()]
+    values = [
+        tf.constant(v) for v in model.plan(shortcuts=False).recover(found.position).values.values()
+    ]
     expected = model.joint.log_prob_parts([*values, model._joint.data["y"]])[-1]
     np.testing.assert_allclose(group[response].sum("__obs__"), expected, rtol=1e-10)
 

@@ -1,0 +1,72 @@
+"""Rows with equal predictors, summed up: their log-likelihood depends on a few sums only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from hiermod.models.specification import Specification
+
+Arrays = dict[str, NDArray[Any]]
+
+WORTH = 0.7
+"""Share of the rows, or less, to which they must shrink: beyond it sums cost more than they save
+(measured: docs/shortcuts.md)."""
+
+
+def compress(s: Specification, arrays: Arrays, worth: float = WORTH) -> Arrays | None:
+    """Sum up rows with equal predictors, levels and offset.
+
+    A weight is a multiple of a log-likelihood, so rows of different weights add up too.
+
+    Parameters
+    ----------
+    s : Specification
+    arrays : dict
+        The ``data`` of the program.
+    worth : float
+        Share of the rows that may be left.
+
+    Returns
+    -------
+    dict or None
+        The ``data`` of the rows that are left, with ``count`` (rows, or trials; by weight),
+        ``total`` (sum of the response) and ``within`` (sum of squares of the response about its
+        mean, not for trials) in place of ``y``, ``trials`` and ``weights``. None if too many rows
+        are left.
+    """
+    inputs = {k: v for k, v in arrays.items() if k not in ("y", "trials", "weights")}
+    y = arrays["y"]
+    weights = arrays.get("weights", np.ones(len(y)))
+    codes = _codes(inputs, len(y), worth)
+    if codes is None:
+        return None
+    _, first = np.unique(codes, return_index=True)
+    trials = arrays.get("trials")
+
+    def sums(values: NDArray[Any]) -> NDArray[Any]:
+        return np.bincount(codes, weights * values, minlength=len(first))
+
+    count = sums(np.ones(len(y)) if trials is None else trials)
+    total = sums(y)
+    kept = count > 0
+    out = {k: np.ascontiguousarray(v[..., first[kept]]) for k, v in inputs.items()}
+    out |= {"count": count[kept], "total": total[kept]}
+    if s.family.residual:
+        mean = total / np.where(kept, count, 1.0)
+        out["within"] = sums((y - mean[codes]) ** 2)[kept]
+    return out
+
+
+def _codes(inputs: Arrays, rows: int, worth: float) -> NDArray[np.int64] | None:
+    """A number for each row, equal for rows that are equal in all inputs; None if too many."""
+    codes = np.zeros(rows, np.int64)
+    for column in (c for v in inputs.values() for c in np.atleast_2d(v)):
+        own, values = pd.factorize(column)
+        codes, found = pd.factorize(codes * len(values) + own)
+        if len(found) > worth * rows:
+            return None
+    return codes.astype(np.int64)

@@ -1,0 +1,261 @@
+"""Which effects of a gaussian model are integrated out, and the cross-products that this needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hiermod.models import priors, program
+from hiermod.models.compress import Arrays
+from hiermod.models.marginal import Block, Layout
+from hiermod.models.specification import GroupEffects, Parameter, Specification
+
+FloatArray = NDArray[np.float64]
+
+ROOT = 32
+"""Most columns of the dense block: beyond it factorising costs more than sampling."""
+
+
+def integrate(
+    s: Specification, given: Arrays, short: Arrays | None
+) -> tuple[Layout, str, dict[str, Any], str]:
+    """Choose what to integrate out.
+
+    Parameters
+    ----------
+    s : Specification
+        With a gaussian response and an identity link.
+    given : dict
+        The ``data`` of the program.
+    short : dict, optional
+        The same with equal rows summed up.
+
+    Returns
+    -------
+    Layout
+    str
+        Source of the linear predictor of what is sampled, if residuals by row are needed.
+    dict
+        Arrays for `marginal.eliminate`.
+    str
+        What is integrated out, and what is not, and why, in words.
+    """
+    chain, rest = _chain(s.groups)
+    linear = (*((s.intercept,) if s.intercept else ()), *s.common)
+    normal = [p for p in linear if p.prior.distribution is priors.DISTRIBUTIONS["normal"]]
+    if sum(_width(p) for p in normal) > ROOT:
+        normal = []
+    room = ROOT - sum(_width(p) for p in normal)
+    crossed: list[GroupEffects] = []
+    for g in sorted(rest, key=lambda g: np.prod(g.shape)):
+        if g.cor is None and np.prod(g.shape) <= room:
+            crossed.append(g)
+            room -= int(np.prod(g.shape))
+    sampled = [g for g in rest if g not in crossed]
+    by_row = bool(sampled)
+    left = [p for p in linear if p not in normal]
+    layout = Layout(
+        chain=tuple(map(_block, chain)),
+        coefficients=tuple((p.identifier, len(p.labels)) for p in normal),
+        crossed=tuple(map(_block, crossed)),
+        linear=() if by_row else tuple((p.identifier, len(p.labels)) for p in left),
+        by_row=by_row,
+        sigma=s.auxiliary[0].identifier,
+    )
+    rows = _Rows(s, short if by_row and short else given)
+    reduced = replace(
+        s,
+        design=replace(s.design, offset=None),
+        intercept=s.intercept if s.intercept in left else None,
+        common=tuple(p for p in s.common if p in left),
+        groups=tuple(g for g in s.groups if g in sampled),
+    )
+    made = rows.arrays(layout, chain, crossed, normal, left, reduced)
+    return (
+        layout,
+        program.predictor(reduced) if by_row else "",
+        made,
+        _words(s, layout, sampled, left),
+    )
+
+
+def _width(p: Parameter) -> int:
+    """Columns of a coefficient."""
+    return max(len(p.labels), 1)
+
+
+def _block(g: GroupEffects) -> Block:
+    return Block(
+        identifier=g.identifier,
+        factor=g.group.factor,
+        key=g.key,
+        sigmas=tuple((p.identifier, bool(p.labels)) for p in g.sigmas),
+        cor=g.cor.identifier if g.cor else None,
+        effects=g.shape[0],
+        levels=g.shape[1],
+        noncentered=g.noncentered,
+    )
+
+
+def _chain(groups: tuple[GroupEffects, ...]) -> tuple[list[GroupEffects], list[GroupEffects]]:
+    """Terms that are nested in one another, beginning with the most levels, and the others."""
+    chain: list[GroupEffects] = []
+    rest = []
+    for g in sorted(groups, key=lambda g: -g.shape[1]):
+        if not chain or _above(chain[-1], g) is not None:
+            chain.append(g)
+        else:
+            rest.append(g)
+    return chain, rest
+
+
+def _above(inner: GroupEffects, outer: GroupEffects) -> NDArray[np.int32] | None:
+    """The level of `outer` that each level of `inner` lies in; None if it is not nested."""
+    found = np.zeros(inner.shape[1], np.int32)
+    found[inner.group.index] = outer.group.index
+    return found if np.array_equal(found[inner.group.index], outer.group.index) else None
+
+
+def _words(
+    s: Specification, layout: Layout, sampled: list[GroupEffects], left: list[Parameter]
+) -> str:
+    """What is integrated out, and why not more."""
+    names = {p.identifier: p.name for p in s.parameters}
+    effects = {g.identifier: g for g in s.groups}
+    found = []
+    for block in (*layout.chain, *layout.crossed):
+        g = effects[block.identifier]
+        found += [g.name(e) for e in g.group.effects]
+    found += [names[name] for name, _ in layout.coefficients]
+    text = ", ".join(found)
+    if sampled:
+        crossed = ", ".join(dict.fromkeys(g.group.factor for g in sampled))
+        text += f"; not {crossed}: crossed with {layout.chain[0].factor}"
+    if left:
+        text += f"; not {', '.join(p.name for p in left)}: no normal prior"
+        if sum(_width(p) for p in left) > ROOT:
+            text = text.replace("no normal prior", f"more than {ROOT} columns")
+    return text
+
+
+class _Rows:
+    """The rows of a gaussian model, with weights; from them cross-products."""
+
+    def __init__(self, s: Specification, arrays: Arrays) -> None:
+        self._arrays = arrays
+        if "count" in arrays:
+            self.weights, y = arrays["count"], arrays["total"] / arrays["count"]
+            self.within = float(arrays["within"].sum())
+        else:
+            y = arrays["y"]
+            self.weights, self.within = arrays.get("weights", np.ones(len(y))), 0.0
+        self.y = y - arrays.get("offset", 0.0)
+        self.common = dict(zip([p.identifier for p in s.common], s.design.terms, strict=True))
+
+    def columns(self, parameters: list[Parameter]) -> FloatArray:
+        """Columns of coefficients, shape (columns, rows)."""
+        x, n = self._arrays.get("X"), len(self.y)
+        blocks = [
+            x[self.common[p.identifier].columns]
+            if x is not None and p.identifier in self.common
+            else np.ones((1, n))
+            for p in parameters
+        ]
+        return np.concatenate(blocks) if blocks else np.zeros((0, n))
+
+    def effects(self, g: GroupEffects) -> tuple[NDArray[Any], FloatArray]:
+        """Levels (rows,) and effects (K, rows) of a group term."""
+        z = self._arrays.get(f"Z_{g.key}", np.ones((1, len(self.y))))
+        return self._arrays[f"index_{g.key}"], z
+
+    def indicators(self, g: GroupEffects) -> FloatArray:
+        """A column for every effect and level, shape (K * J, rows)."""
+        index, z = self.effects(g)
+        hot = index == np.arange(g.shape[1])[:, None]
+        return np.concatenate([row * hot for row in z])
+
+    def by_level(self, g: GroupEffects, columns: FloatArray) -> FloatArray:
+        """Weighted cross-products with the effects of a group term, shape (K, columns, J)."""
+        index, z = self.effects(g)
+        return np.array(
+            [
+                [np.bincount(index, self.weights * a * c, minlength=g.shape[1]) for c in columns]
+                for a in z
+            ]
+        ).reshape(len(z), len(columns), g.shape[1])
+
+    def arrays(
+        self,
+        layout: Layout,
+        chain: list[GroupEffects],
+        crossed: list[GroupEffects],
+        normal: list[Parameter],
+        left: list[Parameter],
+        reduced: Specification,
+    ) -> dict[str, Any]:
+        """Arrays for `marginal.eliminate`; see there."""
+        w = self.weights
+        x, sampled = self.columns(normal), self.columns(left)
+        both = np.concatenate([x, sampled])
+        # The response about its least squares fit: sums of squares of large numbers lose digits.
+        fit = np.linalg.lstsq((both * w) @ both.T, (both * w) @ self.y, rcond=1e-12)[0]
+        about = self.y - fit[: len(x)] @ x
+        root = np.concatenate([x, *(self.indicators(g) for g in crossed)])
+        location, scale = _moments(normal)
+        shift = np.zeros(len(root))
+        shift[: len(x)] = (location - fit[: len(x)]) / scale
+        prior = np.diag([*np.ones(len(root)), shift @ shift])
+        prior[-1, :-1] = prior[:-1, -1] = shift
+        out: dict[str, Any] = {
+            "rows": np.float64(w.sum()),
+            "prior": prior,
+            "scales": scale,
+            "fitted": [fit[i] for i in _slices(normal)],
+            "root": (root * w) @ root.T,
+            "cross": [
+                [self.by_level(g, self.effects(other)[1]) for other in chain[i:]]
+                for i, g in enumerate(chain)
+            ],
+            "to_root": [self.by_level(g, root) for g in chain],
+            "up": [[_above(g, other) for other in chain[i + 1 :]] for i, g in enumerate(chain)],
+        }
+        if layout.by_row:
+            indices, z = zip(*map(self.effects, chain), strict=True)
+            out |= {
+                "response": about,
+                "weights": w,
+                "within": np.float64(self.within),
+                "columns": root,
+                "index": list(indices),
+                "Z": list(z),
+            }
+            if reduced.common:
+                out["X"] = np.ascontiguousarray(self.columns(list(reduced.common)))
+            names = [f"{kind}_{g.key}" for g in reduced.groups for kind in ("index", "Z")]
+            return out | {n: self._arrays[n] for n in names if n in self._arrays}
+        response = np.concatenate([(about - fit[len(x) :] @ sampled)[None], sampled])
+        return out | {
+            "levels": [self.by_level(g, response) for g in chain],
+            "in_root": (response * w) @ root.T,
+            "corner": (response * w) @ response.T,
+            "fitted_linear": [fit[len(x) :][i] for i in _slices(left)],
+        }
+
+
+def _slices(parameters: list[Parameter]) -> Iterator[slice]:
+    begin = 0
+    for p in parameters:
+        yield slice(begin, begin + _width(p))
+        begin += _width(p)
+
+
+def _moments(parameters: list[Parameter]) -> tuple[FloatArray, FloatArray]:
+    """Means and standard deviations of normal priors, by column."""
+    pairs = [[np.broadcast_to(a, _width(p)) for a in p.prior.arguments] for p in parameters]
+    location = [a for a, _ in pairs] or [np.zeros(0)]
+    scale = [b for _, b in pairs] or [np.zeros(0)]
+    return np.concatenate(location).astype(float), np.concatenate(scale).astype(float)

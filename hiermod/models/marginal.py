@@ -1,0 +1,433 @@
+"""Gaussian effects integrated out of a gaussian model, exactly.
+
+With a gaussian response and an identity link, the effects of groups and the common coefficients
+with normal priors are jointly normal given the standard deviations and correlations. They are
+eliminated level by level, as in a block Cholesky factorisation of the normal equations with the
+response as their last column (Bates, Maechler, Bolker and Walker 2015, "Fitting linear
+mixed-effects models using lme4", section 3.4, whose spherical effects ``u = Lambda z`` are ours):
+first the levels of the innermost factor, each on its own, then those of a factor that it is nested
+in, at last the root, where what is left (coefficients, factors with few levels) is one dense block.
+What the sampler sees is the density of the rest, at a cost that does not depend on the number of
+rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+Values = Mapping[str, tf.Tensor]
+Rows = list[tf.Tensor]
+"""One tensor for each effect of a block."""
+
+Moments = tuple[FloatArray, FloatArray]
+
+UNROLLED = 8
+"""Size up to which a block is factorised element by element, all levels at once."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """A group term that is integrated out.
+
+    Attributes
+    ----------
+    identifier : str
+        Of its part of the joint distribution.
+    factor, key : str
+        Its grouping factor, and the name of its arrays.
+    sigmas : tuple of (str, bool)
+        Identifiers of its standard deviations, and whether each is a vector.
+    cor : str or None
+        Identifier of the Cholesky factor of its correlation.
+    effects, levels : int
+        K and J.
+    noncentered : bool
+        Whether the part holds the spherical effects z or the deviations.
+    """
+
+    identifier: str
+    factor: str
+    key: str
+    sigmas: tuple[tuple[str, bool], ...]
+    cor: str | None
+    effects: int
+    levels: int
+    noncentered: bool
+
+    @property
+    def size(self) -> int:
+        """Number of effects of all levels."""
+        return self.effects * self.levels
+
+    def scale(self, values: Values) -> tf.Tensor:
+        """Standard deviations of the effects, shape (chains, K)."""
+        return tf.concat(
+            [values[name] if vector else values[name][:, None] for name, vector in self.sigmas],
+            axis=-1,
+        )
+
+    def triangle(self, values: Values) -> list[Rows]:
+        """The lower triangle of Lambda: deviations are Lambda z; elements (chains,)."""
+        scale = self.scale(values)
+        if self.cor is None:
+            zero = tf.zeros_like(scale[:, 0])
+            return [[zero] * a + [scale[:, a]] for a in range(self.effects)]
+        factor = values[self.cor]
+        return [[scale[:, a] * factor[:, a, b] for b in range(a + 1)] for a in range(self.effects)]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What is integrated out, and in which order; models with equal layouts share a program.
+
+    Attributes
+    ----------
+    chain : tuple of Block
+        Eliminated level by level: each is nested in the next, the innermost first.
+    coefficients : tuple of (str, int)
+        Intercept and common coefficients in the root: identifier, and number of columns or 0 for a
+        scalar.
+    crossed : tuple of Block
+        In the root, after the coefficients: uncorrelated effects of factors with few levels.
+    linear : tuple of (str, int)
+        Coefficients that are sampled, and whose part of the sums of squares is known beforehand.
+    by_row : bool
+        Whether effects are sampled too: then the residuals of the rows are worked out each time.
+    sigma : str
+        Identifier of the residual standard deviation.
+    """
+
+    chain: tuple[Block, ...]
+    coefficients: tuple[tuple[str, int], ...]
+    crossed: tuple[Block, ...]
+    linear: tuple[tuple[str, int], ...]
+    by_row: bool
+    sigma: str
+
+    @property
+    def identifiers(self) -> set[str]:
+        """Of the parts of the joint distribution that are integrated out."""
+        blocks = (b.identifier for b in (*self.chain, *self.crossed))
+        return {*(name for name, _ in self.coefficients), *blocks}
+
+
+def cholesky(matrix: list[Rows]) -> list[Rows]:
+    """Lower triangles of the Cholesky factors of many matrices; of those the lower parts count."""
+    size = len(matrix)
+    if size > UNROLLED:
+        pick = [[matrix[max(a, b)][min(a, b)] for b in range(size)] for a in range(size)]
+        found = tf.linalg.cholesky(tf.stack([tf.stack(row, -1) for row in pick], -2))
+        return [[found[..., a, b] for b in range(a + 1)] for a in range(size)]
+    out: list[Rows] = []
+    for a in range(size):
+        out.append([])
+        for b in range(a + 1):
+            left = matrix[a][b]
+            for t in range(b):
+                left = left - out[a][t] * out[b][t]
+            out[a].append(tf.sqrt(left) if a == b else left / out[b][b])
+    return out
+
+
+def forward(triangle: list[Rows], right: Rows) -> Rows:
+    """Solve with a lower triangle; of elements (chains, J), also (chains, columns, J)."""
+    out: Rows = []
+    for a, row in enumerate(triangle):
+        left = right[a]
+        if left.shape.rank > row[a].shape.rank:
+            row = [x[:, None] for x in row]
+        for t in range(a):
+            left = left - row[t] * out[t]
+        out.append(left / row[a])
+    return out
+
+
+def backward(triangle: list[Rows], right: Rows) -> Rows:
+    """Solve with the transpose of a lower triangle."""
+    out: Rows = [None] * len(triangle)
+    for a in reversed(range(len(triangle))):
+        left = right[a]
+        for t in range(a + 1, len(triangle)):
+            left = left - triangle[t][a] * out[t]
+        out[a] = left / triangle[a][a]
+    return out
+
+
+def _sum_levels(x: tf.Tensor, index: tf.Tensor, levels: int) -> tf.Tensor:
+    """Sums over the last axis by level: (..., N) to (..., J)."""
+    last = x.shape.rank - 1
+    turned = tf.transpose(x, [last, *range(last)])
+    return tf.transpose(
+        tf.math.unsorted_segment_sum(turned, index, levels), [*range(1, last + 1), 0]
+    )
+
+
+def _mixed(triangle: list[Rows], x: Rows) -> Rows:
+    """The transpose of Lambda times effects, each (chains, ..., J) or with one chain for all."""
+    shape = (-1,) + (1,) * (x[0].shape.rank - 1)
+    return [
+        sum(tf.reshape(triangle[p][a], shape) * x[p] for p in range(a, len(x)))
+        for a in range(len(x))
+    ]
+
+
+def _turned(rows: list[Rows]) -> list[Rows]:
+    """Rows as columns."""
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+@dataclass(frozen=True)
+class Eliminated:
+    """The factorisation, for the density and for drawing what was integrated out.
+
+    Attributes
+    ----------
+    triangles : list
+        For each block of the chain the lower triangle of its Cholesky factor, (chains, J).
+    couplings : list of dict
+        For each block, by number of a later one, the rows between them: by effect of this block
+        and of that one, (chains, J).
+    to_root : list of Rows
+        For each block, by effect, (chains, columns + 1, J); the last column is the response.
+    root : list of Rows
+        The Cholesky factor of the root, elements (chains,).
+    right : Rows
+        The response in the root, (chains,).
+    log_density : tensor, shape (chains,)
+        Log density of the response.
+    """
+
+    triangles: list[list[Rows]]
+    couplings: list[dict[int, list[Rows]]]
+    to_root: list[Rows]
+    root: list[Rows]
+    right: Rows
+    log_density: tf.Tensor
+
+
+def eliminate(
+    layout: Layout, values: Values, data: Mapping[str, Any], eta: tf.Tensor | None = None
+) -> Eliminated:
+    """Integrate out what the layout says.
+
+    Parameters
+    ----------
+    layout : Layout
+    values : mapping
+        Values of the sampled parts, (chains, ...).
+    data : mapping
+        As `arrays` gives it.
+    eta : tensor, shape (chains, N), optional
+        Linear predictor of what is sampled, if ``layout.by_row``.
+    """
+    chain, n = layout.chain, len(layout.chain)
+    inverse = 1.0 / values[layout.sigma]
+    # Everything is divided by sigma, so that the rows have variance one.
+    relative = [[[x * inverse for x in row] for row in block.triangle(values)] for block in chain]
+    scale = tf.pad(_root_scale(layout, values, data), [[0, 0], [0, 1]], constant_values=1.0)
+    scale *= inverse[:, None]
+    levels, in_root, corner = _response(layout, values, data, eta)
+
+    couplings: list[dict[int, list[Rows]]] = []
+    to_root: list[Rows] = []
+    for i, block in enumerate(chain):
+        found = {}
+        for k in range(i, n):
+            cross = [tf.unstack(row[:, None]) for row in tf.unstack(data["cross"][i][k - i])]
+            half = _turned([_mixed(relative[k], row) for row in cross])
+            found[k] = _turned([_mixed(relative[i], column) for column in half])
+        for a in range(block.effects):
+            found[i][a][a] += 1.0
+        couplings.append(found)
+        wide = [
+            _beside(x, y) * scale[:, :, None]
+            for x, y in zip(tf.unstack(data["to_root"][i]), levels[i], strict=True)
+        ]
+        to_root.append(_mixed(relative[i], wide))
+    last = tf.concat([in_root, corner[:, None]], -1)
+    left = tf.concat([_beside(data["root"], in_root), last[:, :, None]], 2)
+    left = left * scale[:, :, None] * scale[:, None, :] + data["prior"]
+
+    log_det = tf.zeros_like(inverse)
+    triangles = []
+    for i in range(n):
+        triangle = cholesky(couplings[i][i])
+        log_det += 2.0 * sum(tf.reduce_sum(tf.math.log(row[-1]), -1) for row in triangle)
+        triangles.append(triangle)
+        to_root[i] = forward(triangle, to_root[i])
+        for x in to_root[i]:
+            left -= tf.matmul(x, x, transpose_b=True)
+        for k in range(i + 1, n):
+            couplings[i][k] = _turned([forward(triangle, c) for c in _turned(couplings[i][k])])
+        for k in range(i + 1, n):
+
+            def up(x: tf.Tensor, i: int = i, k: int = k) -> tf.Tensor:
+                if chain[i].factor == chain[k].factor:
+                    return x
+                return _sum_levels(x, data["up"][i][k - i - 1], chain[k].levels)
+
+            for b, column in enumerate(_turned(couplings[i][k])):
+                for m in range(k, n):
+                    for c, other in enumerate(_turned(couplings[i][m])):
+                        total = sum(x * y for x, y in zip(column, other, strict=True))
+                        couplings[k][m][b][c] -= up(total)
+                total = sum(x[:, None] * y for x, y in zip(column, to_root[i], strict=True))
+                to_root[k][b] -= up(total)
+    *rows, response = (tf.unstack(row, axis=-1) for row in tf.unstack(left, axis=-2))
+    root = cholesky([row[: a + 1] for a, row in enumerate(rows)])
+    right = forward(root, response[:-1])
+    squares = response[-1]
+    for row, white in zip(root, right, strict=True):
+        log_det += 2.0 * tf.math.log(row[-1])
+        squares -= white * white
+    spread = data["rows"] * (np.log(2 * np.pi) - 2.0 * tf.math.log(inverse))
+    return Eliminated(
+        triangles, couplings, to_root, root, right, -0.5 * (spread + log_det + squares)
+    )
+
+
+def _beside(fixed: tf.Tensor, response: tf.Tensor) -> tf.Tensor:
+    """Columns (columns, ...) and a last one (chains, ...): (chains, columns + 1, ...)."""
+    shape = tf.concat([tf.shape(response)[:1], tf.shape(fixed)], 0)
+    return tf.concat([tf.broadcast_to(fixed, shape), response[:, None]], 1)
+
+
+def _root_scale(layout: Layout, values: Values, data: Mapping[str, Any]) -> tf.Tensor:
+    """Prior standard deviations of the columns of the root, (chains, columns)."""
+    chains = values[layout.sigma].shape[0]
+    fixed = tf.broadcast_to(data["scales"], [chains, data["scales"].shape[0]])
+    return tf.concat(
+        [fixed, *(tf.repeat(b.scale(values), b.levels, axis=-1) for b in layout.crossed)], -1
+    )
+
+
+def _response(
+    layout: Layout, values: Values, data: Mapping[str, Any], eta: tf.Tensor | None
+) -> tuple[list[Rows], tf.Tensor, tf.Tensor]:
+    """What is left of the response without the sampled effects, as cross-products.
+
+    Returns
+    -------
+    list of Rows
+        With the effects of each block: by effect, (chains, J), or (1, J) if nothing is sampled.
+    tensor, shape (chains or 1, columns)
+        With the root.
+    tensor, shape (chains or 1,)
+        With itself.
+    """
+    if layout.by_row:
+        left = data["response"] - eta
+        weighted = data["weights"] * left
+        levels = [
+            [_sum_levels(weighted * z, index, block.levels) for z in tf.unstack(columns)]
+            for block, index, columns in zip(layout.chain, data["index"], data["Z"], strict=True)
+        ]
+        corner = tf.reduce_sum(weighted * left, -1) + data["within"]
+        return levels, tf.matmul(weighted, data["columns"], transpose_b=True), corner
+    sampled = [
+        fitted - (values[name] if width else values[name][:, None])
+        for (name, width), fitted in zip(layout.linear, data["fitted_linear"], strict=True)
+    ]
+    chains = values[layout.sigma].shape[0] if sampled else 1
+    mix = tf.concat([tf.ones([chains, 1], tf.float64), *sampled], -1)
+    levels = [[tf.matmul(mix, row) for row in tf.unstack(x)] for x in data["levels"]]
+    corner = tf.reduce_sum(tf.matmul(mix, data["corner"]) * mix, -1)
+    return levels, tf.matmul(mix, data["in_root"]), corner
+
+
+def width(layout: Layout, data: Mapping[str, Any]) -> int:
+    """Numbers that `draw` holds for each draw."""
+    columns = data["prior"].shape[0]
+    blocks = sum(b.size * (columns + b.effects + 4) for b in layout.chain)
+    return int(columns**2 + blocks + (4 * data["response"].shape[0] if layout.by_row else 0))
+
+
+def draw(
+    layout: Layout,
+    values: Values,
+    data: Mapping[str, Any],
+    eta: tf.Tensor | None,
+    generator: np.random.Generator,
+    only_moments: bool = False,
+) -> tuple[dict[str, FloatArray], Moments | None]:
+    """A draw of everything that was integrated out, given each draw of the rest.
+
+    Parameters
+    ----------
+    layout, values, data, eta
+        As for `eliminate`, with draws in place of chains.
+    generator : numpy Generator
+    only_moments : bool
+        Work out moments of the innermost block instead of drawing it.
+
+    Returns
+    -------
+    dict
+        From identifiers to arrays (draws, ...), as the joint distribution has them.
+    tuple of array, optional
+        Sums over the draws of the means and of the mean squares of the deviations of the innermost
+        block, each (K, J), given everything else.
+    """
+    found = eliminate(layout, values, data, eta)
+
+    def noisy(right: tf.Tensor) -> tf.Tensor:
+        return right + generator.standard_normal(right.shape)
+
+    root = backward(found.root, [noisy(x) for x in found.right])
+    out: dict[str, FloatArray] = {}
+    begin = 0
+    for (name, width), fitted in zip(layout.coefficients, data["fitted"], strict=True):
+        z = tf.stack(root[begin : begin + max(width, 1)], -1)
+        value = fitted + data["scales"][begin : begin + max(width, 1)] * z
+        out[name] = (value if width else value[:, 0]).numpy()
+        begin += max(width, 1)
+    for block in layout.crossed:
+        z = tf.stack(root[begin : begin + block.size], -1)
+        z = tf.reshape(z, [-1, block.effects, block.levels])
+        z = z if block.noncentered else block.scale(values)[..., None] * z
+        out[block.identifier] = z.numpy()
+        begin += block.size
+    against = tf.stack([*(-z for z in root), tf.ones_like(values[layout.sigma])], -1)[:, None]
+    drawn: dict[int, Rows] = {}
+    for i in reversed(range(len(layout.chain))):
+        block = layout.chain[i]
+        last = only_moments and i == 0
+        right = [tf.matmul(against, x)[:, 0] for x in found.to_root[i]]
+        right = right if last else [noisy(x) for x in right]
+        for k, rows in found.couplings[i].items():
+            if k == i:
+                continue
+            for a, row in enumerate(rows):
+                for x, z in zip(row, drawn[k], strict=True):
+                    same = block.factor == layout.chain[k].factor
+                    z = z if same else tf.gather(z, data["up"][i][k - i - 1], axis=-1)
+                    right[a] = right[a] - x * z
+        drawn[i] = backward(found.triangles[i], right)
+        if last:
+            return out, _moments(block.triangle(values), found.triangles[i], drawn[i])
+        z = drawn[i] if block.noncentered else _deviations(block.triangle(values), drawn[i])
+        out[block.identifier] = tf.stack(z, 1).numpy()
+    return out, None
+
+
+def _deviations(triangle: list[Rows], z: Rows) -> Rows:
+    """Lambda z, each (draws, J)."""
+    return [sum(x[:, None] * z[b] for b, x in enumerate(row)) for row in triangle]
+
+
+def _moments(triangle: list[Rows], factor: list[Rows], mean: Rows) -> Moments:
+    """Sums over the draws of means and mean squares of deviations, from those of z."""
+    means = _deviations(triangle, mean)
+    squares = []
+    for row, middle in zip(triangle, means, strict=True):
+        padded = [x[:, None] for x in row] + [tf.zeros([1, 1], tf.float64)] * (len(mean) - len(row))
+        spread = sum(v**2 for v in forward(factor, padded))
+        squares.append(tf.reduce_sum(spread + middle**2, 0))
+    return np.array([tf.reduce_sum(m, 0) for m in means]), np.array(squares)

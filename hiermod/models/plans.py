@@ -1,0 +1,289 @@
+"""The plan: what is sampled, and what is summed up or integrated out beforehand, and why.
+
+`Joint` is the whole textbook model; a plan is what the engine samples of it, with functions that
+recover the rest. The posterior is the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from hiermod.models import marginal, program
+from hiermod.models.compress import compress
+from hiermod.models.defaults import typical_eta
+from hiermod.models.integrate import integrate
+from hiermod.models.joint import Data, Joint, Part, add_log_prob, arrays, constrain
+
+FloatArray = NDArray[np.float64]
+
+CHUNK = 2**22
+"""Numbers that a piece of the draws may hold when effects are drawn."""
+
+KEEP = 2**27
+"""Most draws of effects that are integrated out which are kept: 1 GiB of numbers."""
+
+
+@dataclass(frozen=True)
+class Structure:
+    """What makes the density of a plan, but for numbers: equal ones share a compiled program.
+
+    Attributes
+    ----------
+    source : str
+        Of the program.
+    parts : tuple of Part
+        All parts of the joint distribution but the response.
+    summed : bool
+        Whether rows are summed up.
+    layout : Layout, optional
+        What is integrated out.
+    predictor : str
+        Source of the linear predictor of the sampled effects, if ``layout.by_row``.
+    """
+
+    source: str
+    parts: tuple[Part, ...]
+    summed: bool
+    layout: marginal.Layout | None
+    predictor: str
+
+    @cached_property
+    def sampled(self) -> tuple[Part, ...]:
+        """The parts that the engine samples."""
+        out = self.layout.identifiers if self.layout else set()
+        return tuple(p for p in self.parts if p.identifier not in out)
+
+    def eta(self, data: Data, values: dict[str, tf.Tensor]) -> tf.Tensor | None:
+        """Linear predictor of what is sampled, if residuals by row are needed."""
+        if not self.predictor:
+            return None
+        return program.functions(self.predictor).predict(data, values)
+
+
+class Recovered(NamedTuple):
+    """All parts of the joint distribution.
+
+    Attributes
+    ----------
+    values : dict
+        From identifiers to draws (chains, draws, ...).
+    moments : dict
+        From the identifiers of effects whose draws are too many to keep, to means and standard
+        deviations of the deviations, each (K, J).
+    """
+
+    values: dict[str, FloatArray]
+    moments: dict[str, tuple[FloatArray, FloatArray]]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is sampled, integrated out and summed up.
+
+    Made by `Model.plan`; prints as text.
+
+    Attributes
+    ----------
+    joint : Joint
+        The whole model.
+    structure : Structure
+    data : dict
+        What the density needs of the data.
+    notes : dict of str
+        What was done, and why not more, under ``"rows"``, ``"integrated"`` and ``"sampled"``.
+    done : str
+        What was done, in a few words; empty if nothing.
+    """
+
+    joint: Joint
+    structure: Structure
+    data: Data
+    notes: dict[str, str]
+    done: str
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The sampled parts."""
+        return self.structure.sampled
+
+    @property
+    def dimensions(self) -> int:
+        """Number of sampled, unconstrained dimensions."""
+        return sum(part.size for part in self.parts)
+
+    @property
+    def log_density(self) -> Callable[[tf.Tensor, Any], tf.Tensor]:
+        """``log_density(position, arguments)``; plans of the same structure share the function."""
+        whole = not self.structure.layout and not self.structure.summed
+        return self.joint.log_density if whole else _log_density(self.structure)
+
+    @property
+    def arguments(self) -> tuple[Data, Data]:
+        """Second argument of `log_density`."""
+        return self.data, self.joint.prior
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of the structure and the data: equal for equal densities."""
+        digest = hashlib.sha256(repr(self.structure).encode())
+        for tensor in tf.nest.flatten(self.arguments):
+            digest.update(np.ascontiguousarray(tensor).tobytes())
+        return digest.hexdigest()
+
+    def start(self) -> tuple[FloatArray, FloatArray]:
+        """A place to start from and the scale of each dimension, as `Joint.start`."""
+        centre, scale = self.joint.start()
+        return centre[self._kept], scale[self._kept]
+
+    @cached_property
+    def _kept(self) -> NDArray[np.bool_]:
+        """Which dimensions of the whole model are sampled."""
+        flags = [np.full(p.size, p in self.parts) for p in self.joint.parts]
+        return np.concatenate(flags)
+
+    def explain(self, position: FloatArray) -> str:
+        """As `Joint.explain`, with what is integrated out where it starts."""
+        whole = self.joint.start()[0]
+        whole[self._kept] = position
+        return self.joint.explain(whole)
+
+    def keeps(self, draws: int) -> bool:
+        """Whether so many draws of the effects that are integrated out fit in `KEEP` numbers."""
+        layout = self.structure.layout
+        return not layout or not layout.chain or draws * layout.chain[0].size <= KEEP
+
+    def recover(self, position: FloatArray, seed: int = 0) -> Recovered:
+        """Values of all parts of the joint distribution, what was integrated out drawn.
+
+        Parameters
+        ----------
+        position : array, shape (chains, draws, dimensions)
+        seed : int
+
+        Returns
+        -------
+        Recovered
+        """
+        lead = position.shape[:-1]
+        flat = position.reshape(-1, position.shape[-1])
+        found, _ = constrain(self.parts, tf.constant(flat))
+        values = {p.identifier: v for p, v in zip(self.parts, found, strict=True)}
+        out = {name: v.numpy() for name, v in values.items()}
+        layout, moments = self.structure.layout, {}
+        if layout:
+            generator = np.random.default_rng([seed, 3])
+            step = max(1, CHUNK // marginal.width(layout, self.data))
+            pieces, sums = [], []
+            for begin in range(0, len(flat), step):
+                piece = {name: v[begin : begin + step] for name, v in values.items()}
+                eta = self.structure.eta(self.data, piece)
+                drawn, partial = marginal.draw(
+                    layout, piece, self.data, eta, generator, not self.keeps(len(flat))
+                )
+                pieces.append(drawn)
+                sums.append(partial)
+            out |= {name: np.concatenate([p[name] for p in pieces]) for name in pieces[0]}
+            if sums[0] is not None:
+                mean, square = (np.sum(x, axis=0) / len(flat) for x in zip(*sums, strict=True))
+                moments[layout.chain[0].identifier] = mean, np.sqrt(square - mean**2)
+        shaped = {
+            p.identifier: out[p.identifier].reshape(*lead, *p.shape)
+            for p in self.joint.parts
+            if p.identifier in out
+        }
+        return Recovered(shaped, moments)
+
+    def __repr__(self) -> str:
+        """What is done to the rows, what is integrated out, and what is sampled."""
+        width = max(map(len, self.notes))
+        return "\n".join(f"{name:<{width}}  {text}" for name, text in self.notes.items())
+
+
+def plan(joint: Joint, *, shortcuts: bool = True) -> Plan:
+    """The plan of a model.
+
+    Parameters
+    ----------
+    joint : Joint
+    shortcuts : bool
+        False samples everything, row by row.
+    """
+    s = joint.specification
+    rows = s.design.n_rows
+    layout, reason, data, predictor, summed = None, "shortcuts are off", joint.data, "", False
+    notes = {"rows": f"{rows:,}, one by one: {reason}"}
+    done = []
+    if shortcuts:
+        given = arrays(s, s.design)
+        short = compress(s, given)
+        notes["rows"] = f"{rows:,}, one by one: few have equal predictors"
+        reason = "nothing: only for a gaussian response with an identity link is that exact"
+        if s.family.residual and s.link.name == "identity":
+            layout, predictor, made, reason = integrate(s, given, short)
+        if layout:
+            data = _tensors(made)
+            done.append(f"integrated out {reason}")
+            if not layout.by_row:
+                notes["rows"] = f"{rows:,}, as sums of squares and cross-products"
+        if short and (not layout or layout.by_row):
+            notes["rows"] = f"{rows:,} compressed to {len(short['count']):,} with equal predictors"
+            done.insert(0, f"{rows:,} rows compressed to {len(short['count']):,}")
+        if short and not layout:
+            summed, data = True, _tensors(short | {"constant": _constant(joint, short)})
+    structure = Structure(joint.source, joint.parts, summed, layout, predictor)
+    notes["integrated"] = reason
+    called = {p.identifier: p.name for p in s.parameters}
+    called |= {g.identifier: ", ".join(map(g.name, g.group.effects)) for g in s.groups}
+    names = [called[p.identifier] for p in structure.sampled]
+    size = sum(p.size for p in structure.sampled)
+    notes["sampled"] = f"{', '.join(names)} ({size:,} number{'s' * (size != 1)})"
+    return Plan(joint, structure, data, notes, "; ".join(done))
+
+
+def _tensors(values: Any) -> Any:
+    return tf.nest.map_structure(tf.constant, values)
+
+
+def _constant(joint: Joint, short: dict[str, NDArray[Any]]) -> np.float64:
+    """What the totals leave out of the log-likelihood, found at one linear predictor."""
+    s = joint.specification
+    ones = {p.identifier: tf.ones([], tf.float64) for p in s.auxiliary}
+    at = np.float64(typical_eta(s.design, s.family, s.link))
+
+    def eta(size: int) -> tf.Tensor:
+        return tf.fill([size], tf.constant(at))
+
+    rows = joint.functions.likelihood(joint.data, eta(s.design.n_rows), *ones.values())
+    totals = joint.functions.totals(_tensors(short), eta(len(short["count"])), ones)
+    return np.float64(tf.reduce_sum(rows.log_prob(joint.data["y"])) - tf.reduce_sum(totals))
+
+
+@lru_cache(maxsize=64)
+def _log_density(structure: Structure) -> Callable[[tf.Tensor, Any], tf.Tensor]:
+    """The log density, in unconstrained space, of all plans with this structure."""
+    functions = program.functions(structure.source)
+    layout = structure.layout
+
+    def log_density(position: tf.Tensor, arguments: tuple[Data, Data]) -> tf.Tensor:
+        data, prior = arguments
+        found, log_det = constrain(structure.sampled, position)
+        values = {p.identifier: v for p, v in zip(structure.sampled, found, strict=True)}
+        listed = [values.get(p.identifier) for p in structure.parts]
+        model = functions.joint_distribution(data, prior).model
+        if layout:
+            eta = structure.eta(data, values)
+            total = marginal.eliminate(layout, values, data, eta).log_density
+        elif structure.summed:
+            by_row = functions.totals(data, functions.predict(data, values), values)
+            total = data["constant"] + tf.reduce_sum(by_row, -1)
+        return add_log_prob(log_det + total, model, [*listed, None])
+
+    return log_density

@@ -1,0 +1,154 @@
+"""With shortcuts and without them the posterior is the same."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import hiermod as hm
+from hiermod.results.checks import flatten
+from hiermod.results.summary import summary
+
+
+def penicillin(rng):
+    """As the data of lme4: each of 24 plates with each of 6 samples."""
+    plate, sample = np.divmod(np.arange(144), 6)
+    y = 23 + 0.85 * rng.normal(size=24)[plate] + 1.9 * rng.normal(size=6)[sample]
+    return pd.DataFrame(
+        {"diameter": y + 0.55 * rng.normal(size=144), "plate": plate, "sample": sample}
+    )
+
+
+def simulated(rng, levels, rows, sd, slope=0.0):
+    g, x = np.arange(rows) % levels, rng.normal(size=rows)
+    y = 1 + sd * rng.normal(size=levels)[g] + slope * rng.normal(size=levels)[g] * x
+    return pd.DataFrame({"y": y + rng.normal(size=rows), "g": g, "x": x})
+
+
+RNG = np.random.default_rng(12)
+CASES = {
+    "sleepstudy": (
+        lambda: hm.load_data("sleepstudy"),
+        "Reaction ~ Days + (1 + Days | Subject)",
+        "gaussian",
+    ),
+    "radon": (lambda: hm.load_data("radon_mn"), "log_radon ~ floor + (1 | county)", "gaussian"),
+    "crossed, in the root": (
+        lambda: penicillin(RNG),
+        "diameter ~ 1 + (1 | plate) + (1 | sample)",
+        "gaussian",
+    ),
+    "crossed, sampled": (
+        lambda: simulated(RNG, 40, 400, 1.0).assign(h=RNG.integers(0, 35, 400)),
+        "y ~ x + (1 | g) + (1 | h)",
+        "gaussian",
+    ),
+    "cbpp": (
+        lambda: hm.load_data("cbpp"),
+        "prop(incidence, size) ~ period + (1 | herd)",
+        "binomial",
+    ),
+    "bangladesh": (
+        lambda: hm.load_data("bangladesh").rename(columns={"use.contraception": "used"}),
+        "used ~ urban + (1 + urban | district)",
+        "bernoulli",
+    ),
+    "hardly any variation": (lambda: simulated(RNG, 20, 100, 0.01), "y ~ x + (1 | g)", "gaussian"),
+    "one row a level": (lambda: simulated(RNG, 60, 60, 1.0), "y ~ x + (1 | g)", "gaussian"),
+    "huge groups": (
+        lambda: simulated(RNG, 15, 3000, 1.0, 0.5),
+        "y ~ x + (1 + x | g)",
+        "gaussian",
+    ),
+}
+
+
+def distances(one, other):
+    """Between means, in standard errors; and between logarithms of sds, nearly so."""
+    a, b = (summary(f.posterior) for f in (one, other))
+    varies = a["sd"] > 1e-9  # but not the diagonal of a correlation
+    a, b = a[varies], b[varies]
+    distance = ((a["mean"] - b["mean"]) / np.hypot(a["mcse_mean"], b["mcse_mean"])).abs()
+    # Of n independent normal draws the log of the sd has standard error 1 / sqrt(2 n).
+    ess = np.minimum(a["ess_tail"], b["ess_tail"])
+    return distance, np.log(a["sd"] / b["sd"]).abs() * np.sqrt(ess)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_posterior_is_that_without_shortcuts(case):
+    frame, formula, family = CASES[case]
+    options = {"draws": 2000, "seed": 5, "progress": False, "target_accept": 0.95}
+    # Of one row a level the two variances are told apart by their priors only; with a wide one the
+    # whole model is a funnel that cannot be sampled well.
+    priors = {"sigma": "gamma(100, 100)"} if case == "one row a level" else None
+    model = hm.model(frame(), formula, family=family, priors=priors)
+    short, whole = model.fit(**options), model.fit(shortcuts=False, **options)
+    assert bool(model.plan().done) == (case != "cbpp")
+    assert list(short.posterior.data_vars) == list(whole.posterior.data_vars)
+    distance, spread = distances(short, whole)
+    assert distance.max() < 5, distance.nlargest(3)
+    assert spread.max() < 7, spread.nlargest(3)
+
+
+def test_a_wrong_posterior_is_seen():
+    # The negative control of the comparison above: effects that are drawn too widely by a fifth.
+    frame, formula, _ = CASES["radon"]
+    model = hm.model(frame(), formula)
+    options = {"draws": 2000, "seed": 5, "progress": False}
+    whole = model.fit(shortcuts=False, **options)
+    short = model.fit(**options)
+    effects = short.posterior["1|county"]
+    mean = effects.mean(("chain", "draw"))
+    short.posterior["1|county"] = mean + 1.2 * (effects - mean)
+    _, spread = distances(short, whole)
+    assert spread.max() > 10
+
+
+def test_draws_too_many_to_keep(monkeypatch):
+    frame, formula, _ = CASES["sleepstudy"]
+    model = hm.model(frame(), formula)
+    kept = model.fit(seed=3, progress=False)
+    monkeypatch.setattr("hiermod.models.plans.KEEP", 1000)
+    fit = model.fit(seed=3, progress=False)
+    assert "1|Subject" not in fit.posterior
+    assert "too many to keep" in repr(fit)
+    moments = fit.idata["group_effects"]
+    for name in ("1|Subject", "Days|Subject"):
+        draws = kept.posterior[name]
+        sd = draws.std(("chain", "draw"))
+        # The draws have Monte Carlo error; the moments are exact but for that of the rest.
+        np.testing.assert_allclose(
+            moments[f"{name}_mean"], draws.mean(("chain", "draw")), atol=float(0.1 * sd.min())
+        )
+        np.testing.assert_allclose(moments[f"{name}_sd"], sd, rtol=0.1)
+    some = fit.draw_effects("Subject", [310, 372], seed=1)
+    for name in ("1|Subject", "Days|Subject"):
+        one, other = some[name], kept.posterior[name].sel(Subject__factor_dim=[310, 372])
+        assert one.dims == other.dims
+        over = ("chain", "draw")
+        np.testing.assert_allclose(one.std(over), other.std(over), rtol=0.1)
+        far = np.abs(one.mean(over) - other.mean(over)) / other.std(over)
+        assert (far < 0.1).all()
+    np.testing.assert_array_equal(
+        kept.draw_effects("Subject", [310])["1|Subject"].squeeze(),
+        kept.posterior["1|Subject"].sel(Subject__factor_dim=310),
+    )
+    with pytest.raises(hm.ModelError, match="too many to keep"):
+        fit.add_log_likelihood()
+    with pytest.raises(hm.ModelError, match="no level 99 of 'Subject'"):
+        fit.draw_effects("Subject", [99])
+    with pytest.raises(hm.ModelError, match="no group 'subject'"):
+        fit.draw_effects("subject")
+
+
+def test_log_likelihood_is_of_the_rows():
+    frame, formula, family = CASES["bangladesh"]
+    data = frame().head(300)
+    fit = hm.fit(data, formula, family=family, draws=50, warmup=100, seed=1, progress=False)
+    assert "300 rows compressed to" in repr(fit)
+    fit.add_log_likelihood()
+    assert fit.idata["log_likelihood"]["used"].sizes["__obs__"] == 300
+    # Rows with equal predictors differ by their response alone.
+    assert len(np.unique(fit.idata["log_likelihood"]["used"][0, 0])) > 2
+    assert len(flatten(fit.posterior.isel(chain=0, draw=0)))

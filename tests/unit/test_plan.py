@@ -1,0 +1,249 @@
+"""Plans: the reduced density is that of the whole model, integrated exactly."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow as tf
+from scipy import stats
+
+import hiermod as hm
+from hiermod.inference.hmc import value_and_gradient
+from hiermod.models import marginal
+from hiermod.models.compress import compress
+from hiermod.models.joint import arrays
+
+
+def data(n=60, seed=1):
+    rng = np.random.default_rng(seed)
+    g = rng.integers(0, 7, n)
+    frame = pd.DataFrame(
+        {
+            "g": g,
+            "h": g // 3,  # g is nested in h
+            "top": g // 6,  # and h in top
+            "c": rng.integers(0, 5, n),  # crossed
+            "x": rng.normal(size=n),
+            "w": rng.integers(0, 4, n) / 2,
+            "f": rng.choice(list("abc"), n),
+            "two": rng.integers(0, 2, n),
+            "trials": rng.integers(1, 9, n),
+        }
+    )
+    for i in range(9):
+        frame[f"x{i}"] = rng.normal(size=n)
+    frame["y"] = 3.0 + 0.5 * frame["x"] + rng.normal(size=7)[g] + rng.normal(size=n)
+    frame["b"] = rng.integers(0, 2, n)
+    frame["k"] = rng.integers(0, 9, n)
+    frame["s"] = rng.binomial(frame["trials"], 0.4)
+    return frame
+
+
+def flat(plan, position):
+    """Positions of the whole model, with zeros for what is integrated out."""
+    out = np.zeros((len(position), plan.joint.dimensions))
+    out[:, plan._kept] = position
+    return out
+
+
+def integral(plan, position):
+    """log of the integral of the whole density over what the plan integrates out.
+
+    The logarithm of the density is quadratic there: one Newton step finds its maximum, and
+    Laplace's formula is exact.
+    """
+    joint, out = plan.joint, np.flatnonzero(~plan._kept)
+    whole = flat(plan, position)
+    # The gradient is linear there, so its differences are the second derivatives.
+    steps = np.vstack([np.zeros(whole.shape[1]), np.eye(whole.shape[1])[out]])
+    at = (whole[:, None] + steps).reshape(-1, whole.shape[1])
+    _, slopes = value_and_gradient(joint.log_density, tf.constant(at), joint.arguments)
+    slopes = slopes.numpy().reshape(len(whole), len(steps), -1)[:, :, out]
+    curvature = slopes[:, 1:] - slopes[:, :1]
+    whole[:, out] -= np.linalg.solve(curvature, slopes[:, 0, :, None])[..., 0]
+    value = joint.log_density(tf.constant(whole), joint.arguments).numpy()
+    log_det = np.linalg.slogdet(-curvature)[1]
+    return value + 0.5 * len(out) * np.log(2 * np.pi) - 0.5 * log_det, whole[:, out], curvature
+
+
+CASES = {
+    "no groups": ("y ~ x + f", {}),
+    "intercepts": ("y ~ x + (1 | g)", {}),
+    "centred form": ("y ~ x + (1 | g)", {"noncentered": False}),
+    "textbook intercept": ("y ~ x + (1 | g)", {"center": False}),
+    "correlated slopes": ("y ~ x + (1 + x | g)", {}),
+    "correlated slopes, centred": ("y ~ x + (1 + x | g)", {"noncentered": False}),
+    "independent slopes": ("y ~ x + (1 + x || g)", {}),
+    "a slope alone": ("y ~ x + (0 + x | g)", {}),
+    "levels as effects": ("y ~ 1 + (0 + f | g)", {}),
+    "nested": ("y ~ x + (1 | h / g)", {}),
+    "nested slopes": ("y ~ x + (1 + x | h) + (1 + x | g)", {}),
+    "nested thrice": ("y ~ x + (1 + x | top) + (x || h) + (1 | g)", {}),
+    "crossed, in the root": ("y ~ x + (1 | g) + (x || c)", {}),
+    "crossed, in the root, centred": ("y ~ x + (1 | g) + (x || c)", {"noncentered": False}),
+    "crossed, sampled": ("y ~ x + (1 + x | g) + (1 + x | c)", {}),
+    "crossed, sampled, centred": ("y ~ x + (1 | g) + (1 + x | c)", {"noncentered": False}),
+    "weights": ("weighted(y, w) ~ x + (1 + x | g)", {}),
+    "weights and crossed": ("weighted(y, w) ~ x + (1 | g) + (1 + x | c)", {}),
+    "offset": ("y ~ x + offset(2 * x0) + (1 | g)", {}),
+    "offset and crossed": ("y ~ x + offset(2 * x0) + (1 | g) + (1 + x | c)", {}),
+    "a prior that is not normal": (
+        "y ~ x + f + (1 + x | g)",
+        {"priors": {"x": "student_t(3, 0, 1)"}},
+    ),
+    "two, and factors": (
+        "y ~ x + f + (1 + x | h) + (1 | g)",
+        {"priors": {"f": "cauchy(0, 1)", "Intercept": "student_t(3, 0, 1)"}},
+    ),
+    "not normal, and crossed": (
+        "y ~ x + f + (1 | g) + (1 + x | c)",
+        {"priors": {"x": "student_t(3, 0, 1)", "Intercept": "logistic(0, 1)"}},
+    ),
+    "no normal prior at all": (
+        "y ~ x + (1 | g)",
+        {"priors": {"x": "cauchy(0, 1)", "Intercept": "cauchy(0, 1)"}},
+    ),
+    "many effects": ("y ~ 1 + (" + " + ".join(f"x{i}" for i in range(9)) + " | g)", {}),
+    "many columns": ("y ~ " + " + ".join(f"x{i}" for i in range(9)) + " + (1 | g)", {}),
+    "no intercept": ("y ~ 0 + x + (0 + x | g)", {}),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_integral(case):
+    formula, options = CASES[case]
+    plan = hm.model(data(), formula, **options).plan()
+    rng = np.random.default_rng(3)
+    # Among them a group that hardly varies, and residuals that hardly do.
+    position = rng.normal(0, 0.7, (4, plan.dimensions))
+    position[2, [i for i, n in enumerate(unconstrained(plan)) if n.startswith("sigma_")]] = -9.0
+    position[3, unconstrained(plan).index("sigma")] = -4.0
+    expected, _, _ = integral(plan, position)
+    found = plan.log_density(tf.constant(position), plan.arguments).numpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-8)
+
+
+def unconstrained(plan):
+    return [p.identifier for p in plan.parts for _ in range(p.size)]
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if c != "many effects"])
+def test_draws_of_what_was_integrated_out(case):
+    formula, options = CASES[case]
+    plan = hm.model(data(), formula, **options).plan()
+    position = np.random.default_rng(4).normal(0, 0.5, (1, plan.dimensions))
+    _, mode, curvature = integral(plan, position)
+    n = 4000
+    found = plan.recover(np.repeat(position[:, None], n, axis=1), seed=5).values
+    sizes = {p.identifier: p for p in plan.joint.parts if p not in plan.parts}
+    drawn = np.concatenate([found[name].reshape(n, -1) for name in sizes], axis=1)
+    covariance = np.linalg.inv(-curvature[0])
+    root = np.linalg.cholesky(np.linalg.inv(covariance))
+    white = (drawn - mode[0]) @ root
+    # Standard normal, independent: means, variances and correlations, at 5 standard errors.
+    assert np.abs(white.mean(0)).max() < 5 / np.sqrt(n)
+    scatter = white.T @ white / n - np.eye(white.shape[1])
+    assert np.abs(scatter).max() < 5 * np.sqrt(2 / n)
+    assert stats.kstest(white.ravel()[::7], "norm").pvalue > 1e-4
+
+
+@pytest.mark.parametrize(
+    ("family", "formula", "link"),
+    [
+        ("bernoulli", "b ~ two + f + (1 + two | h)", "logit"),
+        ("bernoulli", "weighted(b, w) ~ two + (1 | h)", "probit"),
+        ("bernoulli", "b ~ two + (1 | h)", "cloglog"),
+        ("binomial", "prop(s, trials) ~ two + (1 | h)", "logit"),
+        ("binomial", "weighted(prop(s, trials), w) ~ two + (1 | h)", "probit"),
+        ("poisson", "k ~ two + offset(log(1 + top)) + (1 | h)", "log"),
+        ("poisson", "weighted(k, w) ~ f + (1 | h)", "log"),
+        ("gaussian", "y ~ two + (1 | h)", "log"),
+        ("gaussian", "weighted(y, w) ~ two + (1 | h)", "log"),
+    ],
+)
+def test_rows_summed_up(family, formula, link):
+    model = hm.model(data(200), formula, family=family, link=link)
+    plan = model.plan()
+    assert plan.structure.summed
+    position = np.random.default_rng(6).normal(0, 0.6, (5, plan.dimensions))
+    whole = model.plan(shortcuts=False)
+    expected = whole.log_density(tf.constant(position), whole.arguments)
+    found = plan.log_density(tf.constant(position), plan.arguments)
+    np.testing.assert_allclose(found, expected, rtol=1e-11)
+    left = len(plan.data["count"])
+    assert left < 40
+    assert f"200 rows compressed to {left}" in plan.done
+
+
+def test_compression_is_of_equal_rows_only():
+    frame = data(200).assign(two=lambda d: np.where(d.index == 0, 0.25, d["two"]))
+    model = hm.model(frame, "b ~ two + (1 | h)", family="bernoulli")
+    short = compress(model.specification, arrays(model.specification, model.design))
+    counts = frame.groupby(["two", "h"])["b"].agg(["size", "sum"])
+    assert sorted(zip(short["count"], short["total"], strict=True)) == sorted(
+        map(tuple, counts.to_numpy(float))
+    )
+
+
+def test_nothing_to_compress():
+    plan = hm.model(data(), "b ~ x + (1 | g)", family="bernoulli").plan()
+    assert not plan.done
+    assert plan.dimensions == plan.joint.dimensions
+    assert "few have equal predictors" in repr(plan)
+
+
+def test_responses_far_from_zero_lose_no_digits():
+    # Sums of squares of numbers near 1e6 have few digits left for a variance of one.
+    formula = "y ~ x + (1 + x | g)"
+    near, far = data(), data().assign(y=lambda d: d["y"] + 1e6)
+    plans = [hm.model(d, formula).plan() for d in (near, far)]
+    position = np.random.default_rng(7).normal(0, 0.5, (3, plans[0].dimensions))
+    a, b = (p.log_density(tf.constant(position), p.arguments).numpy() for p in plans)
+    np.testing.assert_allclose(a, b, rtol=1e-9)
+
+
+def test_the_density_does_not_read_the_rows():
+    sizes = {}
+    for n in (100, 5000):
+        plan = hm.model(data(n), "y ~ x + (1 + x | g)").plan()
+        sizes[n] = sum(t.shape.num_elements() for t in tf.nest.flatten(plan.arguments))
+    assert sizes[100] == sizes[5000]
+
+
+def test_text():
+    plan = hm.model(data(), "y ~ x + (1 | g) + (1 + x | c)").plan()
+    assert repr(plan).splitlines() == [
+        "rows        60, one by one: few have equal predictors",
+        "integrated  1|g, Intercept, x; not c: crossed with g",
+        "sampled     1|g_sigma, 1|c_sigma, x|c_sigma, c_cor, sigma, 1|c, x|c (15 numbers)",
+    ]
+
+
+def test_programs_are_shared():
+    one, other = (hm.model(data(60, seed), "y ~ x + (1 | g)").plan() for seed in (1, 2))
+    assert one.log_density is other.log_density
+    assert one.log_density is not hm.model(data(), "y ~ x + (1 | h)").plan().log_density
+
+
+def test_shortcuts_must_be_a_flag():
+    with pytest.raises(hm.ModelError, match="shortcuts must be True or False, not 'no'"):
+        hm.model(data(), "y ~ x").plan(shortcuts="no")
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, marginal.UNROLLED + 1])
+def test_small_factorisations(size):
+    rng = np.random.default_rng(size)
+    a = rng.normal(size=(3, 4, size, size + 2))
+    a = a @ np.swapaxes(a, -1, -2)
+    lists = [[tf.constant(a[..., i, j]) for j in range(i + 1)] for i in range(size)]
+    triangle = marginal.cholesky(lists)
+    expected = np.linalg.cholesky(a)
+    for i in range(size):
+        for j in range(i + 1):
+            np.testing.assert_allclose(triangle[i][j], expected[..., i, j], rtol=1e-9)
+    right = rng.normal(size=(size, 3, 4))
+    x = marginal.forward(triangle, [tf.constant(r) for r in right])
+    z = marginal.backward(triangle, x)
+    solved = np.linalg.solve(a, np.moveaxis(right, 0, -1)[..., None])[..., 0]
+    np.testing.assert_allclose(np.stack(z, -1), solved, rtol=1e-7)
