@@ -156,7 +156,7 @@ def main() -> None:
         }
         for repeat in range(options.repeats):
             for package in options.packages or model.packages:
-                python = sys.executable if package == "hiermod" else options.peers
+                python = sys.executable if package.startswith("hiermod") else options.peers
                 if not python or complete(runs.setdefault(package, []), repeat):
                     continue
                 command = [python, str(HERE / "worker.py"), package, name]

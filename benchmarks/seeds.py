@@ -1,4 +1,4 @@
-"""hiermod alone, many seeds of every model in one process: is every fit to be trusted?
+"""hiermod without shortcuts, many seeds of every model in one process: is every fit to be trusted?
 
 Prints a line for each model and keeps the figures of every fit in `benchmarks/results/seeds.json`;
 a model that is run again replaces its entry there.
@@ -60,7 +60,8 @@ def main() -> None:
     """Run and store."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--models", nargs="*", default=list(MODELS), choices=list(MODELS))
+    names = [name for name, model in MODELS.items() if "hiermod" in model.packages]
+    parser.add_argument("--models", nargs="*", default=names, choices=list(MODELS))
     parser.add_argument("--output", type=Path, default=RESULTS)
     options = parser.parse_args()
     stored = json.loads(options.output.read_text()) if options.output.exists() else {"models": {}}
