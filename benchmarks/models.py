@@ -14,6 +14,7 @@ DATA = Path(__file__).parent.parent / "datasets"
 
 SMALL = (
     "hiermod",
+    "hiermod-shortcuts",
     "bambi-nutpie",
     "bambi-pymc",
     "bambi-numpyro",
@@ -79,12 +80,26 @@ def chimpanzees() -> pd.DataFrame:
     return data.assign(treatment=(1 + data["prosoc_left"] + 2 * data["condition"]).astype(str))
 
 
+def admissions() -> pd.DataFrame:
+    """Applicants, one a row."""
+    data = read("UCBadmit_long")
+    return data.assign(male=(data["applicant.gender"] == "male").astype(int))
+
+
 def million(rows: int = 1_000_000, groups: int = 10_000) -> pd.DataFrame:
     """Simulated yes-or-no answers."""
     rng = np.random.default_rng(20)
     g, x = rng.integers(0, groups, rows), rng.normal(size=rows)
     eta = -0.5 + 0.8 * x + 0.7 * rng.normal(size=groups)[g]
     return pd.DataFrame({"y": rng.binomial(1, 1 / (1 + np.exp(-eta))), "x": x, "g": g})
+
+
+def gaussian_million(rows: int = 1_000_000, groups: int = 100_000) -> pd.DataFrame:
+    """Simulated measurements, ten of each group on average."""
+    rng = np.random.default_rng(21)
+    g, x = rng.integers(0, groups, rows), rng.normal(size=rows)
+    u, v = rng.multivariate_normal([1, 0.5], [[0.49, 0.15], [0.15, 0.25]], groups).T
+    return pd.DataFrame({"y": u[g] + v[g] * x + rng.normal(size=rows), "x": x, "g": g})
 
 
 MODELS: dict[str, Model] = {
@@ -111,6 +126,21 @@ MODELS: dict[str, Model] = {
             "urban": (0, 2.5),
             "1|district_sigma": (1,),
             "urban|district_sigma": (1,),
+        },
+    ),
+    "UCBadmit": Model(
+        data=admissions,
+        formula="admit ~ 1 + male + (1 + male | dept)",
+        family="bernoulli",
+        structure="slopes",
+        response="admit",
+        predictor="male",
+        groups=("dept",),
+        priors={
+            "Intercept": (0, 1.5),
+            "male": (0, 2.5),
+            "1|dept_sigma": (1,),
+            "male|dept_sigma": (1,),
         },
     ),
     "chimpanzees": Model(  # m14.3 of Statistical Rethinking, 2nd edition
@@ -170,7 +200,13 @@ MODELS: dict[str, Model] = {
             "1|dept_sigma": (0.75,),
             "sigma": (0.75,),
         },
-        packages=("hiermod", "bambi-nutpie", "pymc-nutpie", "numpyro-parallel"),
+        packages=(
+            "hiermod",
+            "hiermod-shortcuts",
+            "bambi-nutpie",
+            "pymc-nutpie",
+            "numpyro-parallel",
+        ),
     ),
     "million": Model(
         data=million,
@@ -184,5 +220,22 @@ MODELS: dict[str, Model] = {
         packages=("hiermod", "pymc-nutpie", "numpyro-parallel"),
         warmup=200,
         draws=200,
+    ),
+    "gaussian_million": Model(
+        data=gaussian_million,
+        formula="y ~ 1 + x + (1 + x | g)",
+        family="gaussian",
+        structure="slopes",
+        response="y",
+        predictor="x",
+        groups=("g",),
+        priors={
+            "Intercept": (1, 3.53),
+            "x": (0, 3.528),
+            "1|g_sigma": (0.7083,),
+            "x|g_sigma": (0.7086,),
+            "sigma": (0.7083,),
+        },
+        packages=("hiermod-shortcuts",),
     ),
 }
