@@ -4,7 +4,7 @@
 PYTHON ?= python3
 # Python 3.12 or 3.13 for `make test-arviz1`; found by itself if it is in a usual place.
 PYTHON313 ?=
-# Further options of `make bench`, `bench-seeds` and `bench-gradient`.
+# Further options of `make bench`, `bench-seeds`, `bench-gradient` and `bench-shortcuts`.
 BENCH ?=
 
 VENV := .venv
@@ -95,6 +95,10 @@ bench-seeds: $(VENV)/.installed-dev ## diagnostics of many seeds; BENCH="--model
 .PHONY: bench-gradient
 bench-gradient: $(VENV)/.installed-dev ## one gradient of a million rows against NumPy and C
 	@$(BIN)/python benchmarks/gradient.py $(BENCH)
+
+.PHONY: bench-shortcuts
+bench-shortcuts: $(VENV)/.installed-dev ## one gradient against the number of rows, shortcuts on and off
+	@$(BIN)/python benchmarks/shortcuts.py $(BENCH)
 
 .PHONY: bench-docs
 bench-docs: $(VENV)/.installed-dev ## docs/benchmarks.md from the stored results

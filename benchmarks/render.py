@@ -13,6 +13,7 @@ PAGE = HERE.parent / "docs" / "benchmarks.md"
 RESULTS = HERE / "results"
 
 Run = dict[str, float]
+OURS = ("hiermod", "hiermod-shortcuts")
 
 HOW = """\
 # Benchmarks
@@ -22,8 +23,9 @@ One command measures hiermod beside other packages on the machine it runs on:
 ```bash
 make bench                          # everything: hours
 make bench BENCH="--models radon"   # one model; the results of the others stay
-make bench-seeds                    # hiermod alone, twenty seeds of every model
+make bench-seeds                    # hiermod without shortcuts, twenty seeds of every model
 make bench-gradient                 # one gradient beside NumPy and C
+make bench-shortcuts                # one gradient against the number of rows
 make bench-docs                     # this page, from the stored results
 ```
 
@@ -41,7 +43,8 @@ effects of every level.
 
 | package | what it is | what a second fit uses again |
 |---|---|---|
-| hiermod | `hiermod.fit` and `.check()` | the compiled program |
+| hiermod | `hiermod.fit` with `shortcuts=False`, and `.check()` | the compiled program |
+| hiermod-shortcuts | the same with its exact shortcuts, as by default | the compiled program |
 | bambi-nutpie, bambi-pymc, bambi-numpyro | Bambi with three samplers | the built model |
 | pymc-nutpie | PyMC by hand, sampled by nutpie | the compiled model |
 | numpyro | NumPyro by hand, float64, four chains in one batch | the compiled sampler |
@@ -50,9 +53,9 @@ effects of every level.
 All have the same data, row by row, and the same priors. The models by hand are the very model of
 hiermod in non-centred form, correlations included; hiermod chooses the form of each group by the
 data. Bambi's effects of a level are independent of each other, so where hiermod's are correlated
-(bangladesh, chimpanzees, sleepstudy) it fits a simpler model. A measurement that exceeds its limit
-of time is ended and not repeated. Memory is the peak of the main process; what importing alone
-takes is in parentheses.
+(bangladesh, chimpanzees, sleepstudy, UCBadmit) it fits a simpler model. A measurement that exceeds
+its limit of time is ended and not repeated. Memory is the peak of the main process; what importing
+alone takes is in parentheses.
 """
 
 
@@ -148,7 +151,7 @@ def ratios(model: str, packages: dict[str, list[Run]]) -> list[str]:
     """Rows of the table of ratios of hiermod to every peer; above one hiermod is better."""
     ours, rows = packages.get("hiermod", []), []
     for peer, theirs in packages.items():
-        if peer == "hiermod":
+        if peer in OURS:
             continue
         first = paired(ours, theirs, lambda us, them: them["first"] / us["first"])
         total = paired(
@@ -175,6 +178,40 @@ def ratios(model: str, packages: dict[str, list[Run]]) -> list[str]:
     return rows
 
 
+def shortcuts(models: dict[str, Any]) -> list[str]:
+    """The table of hiermod with its exact shortcuts, of the models that have such runs."""
+    stored = {n: e for n, e in models.items() if e["packages"].get("hiermod-shortcuts")}
+    if not stored:
+        return []
+    peers = [
+        peer
+        for peer in ("bambi-nutpie", "pymc-nutpie")
+        if any(e["packages"].get(peer) for e in stored.values())
+    ]
+    heads = ["model", "rows", "second fit s", "ESS/s", *(f"ESS/s over {p}" for p in peers)]
+    lines = [
+        "",
+        "## With the exact shortcuts",
+        "",
+        "What `hiermod.fit` does by default: rows with equal predictors are summed up; effects and",
+        "coefficients of gaussian models are integrated out, and drawn afterwards. The posterior",
+        "is the same, and the peers have the same rows, one by one. The ESS is again the smallest",
+        "of all that is reported, or where draws of effects are too many to keep, of the rest.",
+        "",
+        "| " + " | ".join(heads) + " |",
+        "|---" * len(heads) + "|",
+    ]
+    for name, entry in stored.items():
+        ours = entry["packages"]["hiermod-shortcuts"]
+        cells = [name, f"{entry['rows']:,}", seconds(ours, "second"), spread(of(ours, speed))]
+        for peer in peers:
+            theirs = entry["packages"].get(peer, [])
+            found = spread(paired(ours, theirs, lambda us, them: speed(us) / speed(them)))
+            cells.append(found if theirs else "")
+        lines.append("| " + " | ".join(cells) + " |")
+    return lines
+
+
 def conditions(results: dict[str, Any]) -> str:
     """The machine and the versions."""
     m = results["machine"]
@@ -192,13 +229,14 @@ def conditions(results: dict[str, Any]) -> str:
 
 
 def suite(results: dict[str, Any]) -> str:
-    """Both tables of the suite."""
+    """The tables of the suite."""
     lines = ["## Ratios", "", "Measured on: " + conditions(results), ""]
     lines += [
         "How many times as many effective draws per second hiermod gives in a second fit, and how",
         "many times sooner its first checked posterior is there: in the first process of all,",
-        "without and with the import, and in one that finds programs on disk. Medians over repeats",
-        "of the ratio within a repeat, and their range. Above one hiermod is ahead.",
+        "without and with the import, and in one that finds programs on disk. Shortcuts are off.",
+        "Medians over repeats of the ratio within a repeat, and their range. Above one hiermod is",
+        "ahead.",
         "",
         "| model | peer | ESS/s, second fit | first fit | import and first fit "
         "| first fit, programs on disk |",
@@ -206,6 +244,7 @@ def suite(results: dict[str, Any]) -> str:
     ]
     for name, entry in results["models"].items():
         lines += ratios(name, entry["packages"])
+    lines += shortcuts(results["models"])
     lines += ["", "## Absolute figures", "", "Medians over repeats, and their range.", ""]
     for name, entry in results["models"].items():
         repeats = max((len(runs) for runs in entry["packages"].values()), default=0)
@@ -231,7 +270,7 @@ def seeds(results: dict[str, Any]) -> str:
     lines = [
         "## Many seeds",
         "",
-        "hiermod alone, by the figures of `fit.check()`: is every fit to be trusted?",
+        "hiermod without shortcuts, by the figures of `fit.check()`: is every fit to be trusted?",
         "",
         "| model | R-hat below 1.01 | divergences | smallest ESS: least | median "
         "| leapfrog steps a draw | median s |",
@@ -272,10 +311,42 @@ def gradients(results: list[dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def rows(results: list[dict[str, Any]]) -> str:
+    """The figure of `shortcuts.py`, and what it tells at both ends."""
+    sizes = [row["rows"] for row in results]
+    least, most = min(sizes), max(sizes)
+
+    def times(family: str, shortcuts: bool) -> str:
+        found = {
+            row["rows"]: f"{1000 * row['seconds']:.2g}"
+            for row in results
+            if (row["family"], row["shortcuts"]) == (family, shortcuts)
+        }
+        return f"from {found[least]} to {found[most]} ms"
+
+    lines = [
+        "## One gradient against the number of rows",
+        "",
+        "![Time of one gradient against the number of rows, with the exact shortcuts and without]"
+        "(images/shortcuts.png)",
+        "",
+        "Log density and gradient of four chains, on one core, of models with 200 groups, a",
+        "correlated intercept and slope, and a continuous (gaussian) or two binary (Bernoulli)",
+        f"predictors. From {least:,} to {most:,} rows the time of a gradient goes",
+        f"{times('gaussian', False)} where all of the gaussian model is sampled and",
+        f"{times('gaussian', True)} where its effects and coefficients are integrated out,",
+        f"{times('bernoulli', False)} with the rows of the Bernoulli model one by one and",
+        f"{times('bernoulli', True)} with equal rows summed up.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def page(parts: dict[str, Any]) -> str:
     """The page, from the stored results by the names of their files."""
     out = [HOW]
-    for name, section in (("latest", suite), ("seeds", seeds), ("gradient", gradients)):
+    sections: dict[str, Callable[[Any], str]]
+    sections = {"latest": suite, "seeds": seeds, "gradient": gradients, "shortcuts": rows}
+    for name, section in sections.items():
         if parts.get(name):
             out.append(section(parts[name]))
     if len(out) == 1:

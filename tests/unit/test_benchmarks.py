@@ -74,6 +74,43 @@ def test_page_of_results():
     assert broken[2:5] == ["failed", "–", "failed"]
 
 
+def test_shortcuts_have_a_table_of_their_own():
+    latest = {"machine": MACHINE, "models": {"invented": copy.deepcopy(ENTRY)}}
+    without = render.page({"latest": latest})
+    assert "## With the exact shortcuts" not in without
+    packages = latest["models"]["invented"]["packages"]
+    packages["hiermod-shortcuts"] = [run(3.0, 0.25, 1000.0), run(4.0, 0.5, 1000.0)]
+    packages["pymc-nutpie"] = packages.pop("nimble")
+    alone = {"packages": {"hiermod-shortcuts": [run(3.0, 2.0, 1000.0)]}}
+    latest["models"] |= {"alone": ENTRY | alone, "none": ENTRY}
+    page = render.page({"latest": latest})
+    assert "bambi" not in page.split("## With the exact shortcuts")[1].split("## Absolute")[0]
+    assert table(page, "## With the exact shortcuts") == [
+        ["invented", "1,000", "0.38 (0.25–0.50)", "3,000 (2,000–4,000)", "15.0 (10.0–20.0)"],
+        ["alone", "1,000", "2.00", "500", ""],
+    ]
+    peers = [row[:3] for row in table(page, "## Ratios") if row[0] != "none"]
+    assert ["invented", "pymc-nutpie", "7.50 (5.00–10.0)"] in peers
+    assert {row[1] for row in peers} == {"pymc-nutpie", "slow", "broken"}
+
+
+def test_reading_of_the_figure_of_rows():
+    rows = [
+        {"family": family, "shortcuts": shortcuts, "rows": n, "seconds": seconds}
+        for family in ("gaussian", "bernoulli")
+        for shortcuts in (False, True)
+        for n, seconds in (
+            (1000, 4.12e-5),
+            (10_000, 3e-4),
+            (1_000_000, 3e-5 if shortcuts else 0.03),
+        )
+    ]
+    page = render.page({"shortcuts": rows})
+    assert "images/shortcuts.png" in page
+    assert "From 1,000 to 1,000,000 rows" in page
+    assert page.count("from 0.041 to 30 ms") == page.count("from 0.041 to 0.03 ms") == 2
+
+
 def test_pages_of_seeds_and_gradients():
     seed = {"seed": 1, "r_hat": 1.004, "ess": 900.0, "divergences": 0, "n_steps": 7, "seconds": 2}
     runs = [seed, seed | {"r_hat": 1.02, "ess": 300.0, "divergences": 3}]
