@@ -56,6 +56,9 @@ over too soon, and in larger ones XLA itself shares every gradient out among the
 RANK = 16
 """Directions beside the axes that the metric knows."""
 
+FEW_DIMENSIONS = 10
+"""Dimensions up to which trajectories of 8 steps are long enough to begin with, not 16."""
+
 MANY_DIMENSIONS, MANY_RANK = 500, 32
 """Dimensions beyond which scales and directions come from gradients, and how many directions."""
 
@@ -461,7 +464,8 @@ class _Run:
         window = windows(self.settings.warmup)[self.window]
         # With a poor metric long trajectories are dear and teach little: they may double in every
         # window.
-        limit = min(32 * 2**self.window, self.settings.max_steps)
+        first = 8 if len(self.unit) <= FEW_DIMENSIONS else 16
+        limit = min(first * 2**self.window, self.settings.max_steps)
         left = window.length - self.count("window")
         self.block(min(self.capacity, left), adapt=True, max_steps=limit)
         if self.count("window") == window.length:

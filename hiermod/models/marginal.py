@@ -19,14 +19,12 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
 Values = Mapping[str, tf.Tensor]
 Rows = list[tf.Tensor]
 """One tensor for each effect of a block."""
 
-Moments = tuple[FloatArray, FloatArray]
+Moments = tuple[tf.Tensor, tf.Tensor]
 
 UNROLLED = 8
 """Size up to which a block is factorised element by element, all levels at once."""
@@ -263,7 +261,7 @@ def eliminate(
         triangles.append(triangle)
         to_root[i] = forward(triangle, to_root[i])
         for x in to_root[i]:
-            left -= tf.matmul(x, x, transpose_b=True)
+            left -= _gram(x)
         for k in range(i + 1, n):
             couplings[i][k] = _turned([forward(triangle, c) for c in _turned(couplings[i][k])])
         for k in range(i + 1, n):
@@ -291,6 +289,16 @@ def eliminate(
     return Eliminated(
         triangles, couplings, to_root, root, right, -0.5 * (spread + log_det + squares)
     )
+
+
+def _gram(x: tf.Tensor) -> tf.Tensor:
+    """Products of columns (chains, columns, J), summed over the levels."""
+    if x.shape[1] > UNROLLED:
+        return tf.matmul(x, x, transpose_b=True)
+    columns = tf.unstack(x, axis=1)  # sums that XLA fuses with what makes the columns
+    sums = [[tf.reduce_sum(a * b, -1) for b in columns[: i + 1]] for i, a in enumerate(columns)]
+    whole = range(len(columns))
+    return tf.stack([tf.stack([sums[max(i, j)][min(i, j)] for j in whole], -1) for i in whole], -2)
 
 
 def _beside(fixed: tf.Tensor, response: tf.Tensor) -> tf.Tensor:
@@ -349,50 +357,61 @@ def width(layout: Layout, data: Mapping[str, Any]) -> int:
     return int(columns**2 + blocks + (4 * data["response"].shape[0] if layout.by_row else 0))
 
 
+def noises(layout: Layout, only_moments: bool) -> int:
+    """Random numbers that `draw` uses for each draw."""
+    root = sum(max(n, 1) for _, n in layout.coefficients) + sum(b.size for b in layout.crossed)
+    return root + sum(b.size for b in layout.chain[only_moments:])
+
+
 def draw(
     layout: Layout,
     values: Values,
     data: Mapping[str, Any],
     eta: tf.Tensor | None,
-    generator: np.random.Generator,
+    noise: tf.Tensor,
     only_moments: bool = False,
-) -> tuple[dict[str, FloatArray], Moments | None]:
+) -> tuple[dict[str, tf.Tensor], Moments | None]:
     """A draw of everything that was integrated out, given each draw of the rest.
 
     Parameters
     ----------
     layout, values, data, eta
         As for `eliminate`, with draws in place of chains.
-    generator : numpy Generator
+    noise : tensor, shape (draws, `noises`)
+        Standard normal numbers.
     only_moments : bool
         Work out moments of the innermost block instead of drawing it.
 
     Returns
     -------
     dict
-        From identifiers to arrays (draws, ...), as the joint distribution has them.
-    tuple of array, optional
+        From identifiers to tensors (draws, ...), as the joint distribution has them.
+    tuple of tensor, optional
         Sums over the draws of the means and of the mean squares of the deviations of the innermost
         block, each (K, J), given everything else.
     """
     found = eliminate(layout, values, data, eta)
+    used = 0
 
     def noisy(right: tf.Tensor) -> tf.Tensor:
-        return right + generator.standard_normal(right.shape)
+        nonlocal used
+        part = noise[:, used] if right.shape.rank == 1 else noise[:, used : used + right.shape[1]]
+        used += 1 if right.shape.rank == 1 else right.shape[1]
+        return right + part
 
     root = backward(found.root, [noisy(x) for x in found.right])
-    out: dict[str, FloatArray] = {}
+    out: dict[str, tf.Tensor] = {}
     begin = 0
     for (name, width), fitted in zip(layout.coefficients, data["fitted"], strict=True):
         z = tf.stack(root[begin : begin + max(width, 1)], -1)
         value = fitted + data["scales"][begin : begin + max(width, 1)] * z
-        out[name] = (value if width else value[:, 0]).numpy()
+        out[name] = value if width else value[:, 0]
         begin += max(width, 1)
     for block in layout.crossed:
         z = tf.stack(root[begin : begin + block.size], -1)
         z = tf.reshape(z, [-1, block.effects, block.levels])
         z = z if block.noncentered else block.scale(values)[..., None] * z
-        out[block.identifier] = z.numpy()
+        out[block.identifier] = z
         begin += block.size
     against = tf.stack([*(-z for z in root), tf.ones_like(values[layout.sigma])], -1)[:, None]
     drawn: dict[int, Rows] = {}
@@ -413,7 +432,7 @@ def draw(
         if last:
             return out, _moments(block.triangle(values), found.triangles[i], drawn[i])
         z = drawn[i] if block.noncentered else _deviations(block.triangle(values), drawn[i])
-        out[block.identifier] = tf.stack(z, 1).numpy()
+        out[block.identifier] = tf.stack(z, 1)
     return out, None
 
 
@@ -430,4 +449,4 @@ def _moments(triangle: list[Rows], factor: list[Rows], mean: Rows) -> Moments:
         padded = [x[:, None] for x in row] + [tf.zeros([1, 1], tf.float64)] * (len(mean) - len(row))
         spread = sum(v**2 for v in forward(factor, padded))
         squares.append(tf.reduce_sum(spread + middle**2, 0))
-    return np.array([tf.reduce_sum(m, 0) for m in means]), np.array(squares)
+    return tf.stack([tf.reduce_sum(m, 0) for m in means]), tf.stack(squares)

@@ -21,6 +21,7 @@ from hiermod.models.compress import compress
 from hiermod.models.defaults import typical_eta
 from hiermod.models.integrate import integrate
 from hiermod.models.joint import Data, Joint, Part, add_log_prob, arrays, constrain
+from hiermod.programs import compiled
 
 FloatArray = NDArray[np.float64]
 
@@ -179,20 +180,23 @@ class Plan:
         out = {name: v.numpy() for name, v in values.items()}
         layout, moments = self.structure.layout, {}
         if layout:
+            few = not self.keeps(len(flat))
             generator = np.random.default_rng([seed, 3])
             step = max(1, CHUNK // marginal.width(layout, self.data))
-            pieces, sums = [], []
+            drawing = _draw_program(self.structure) if few else _draw(self.structure, few)
+            pieces: list[dict[str, FloatArray]] = []
+            sums = None
             for begin in range(0, len(flat), step):
                 piece = {name: v[begin : begin + step] for name, v in values.items()}
-                eta = self.structure.eta(self.data, piece)
-                drawn, partial = marginal.draw(
-                    layout, piece, self.data, eta, generator, not self.keeps(len(flat))
-                )
-                pieces.append(drawn)
-                sums.append(partial)
+                size = len(flat[begin : begin + step]), marginal.noises(layout, few)
+                noise = tf.constant(generator.standard_normal(size))
+                drawn, partial = drawing(piece, self.data, noise)
+                pieces.append({name: v.numpy() for name, v in drawn.items()})
+                if few:
+                    sums = np.add(partial, 0.0 if sums is None else sums)
             out |= {name: np.concatenate([p[name] for p in pieces]) for name in pieces[0]}
-            if sums[0] is not None:
-                mean, square = (np.sum(x, axis=0) / len(flat) for x in zip(*sums, strict=True))
+            if sums is not None:
+                mean, square = sums / len(flat)
                 moments[layout.chain[0].identifier] = mean, np.sqrt(square - mean**2)
         shaped = {
             p.identifier: out[p.identifier].reshape(*lead, *p.shape)
@@ -264,6 +268,23 @@ def _constant(joint: Joint, short: dict[str, NDArray[Any]]) -> np.float64:
     rows = joint.functions.likelihood(joint.data, eta(s.design.n_rows), *ones.values())
     totals = joint.functions.totals(_tensors(short), eta(len(short["count"])), ones)
     return np.float64(tf.reduce_sum(rows.log_prob(joint.data["y"])) - tf.reduce_sum(totals))
+
+
+def _draw(structure: Structure, only_moments: bool) -> Callable[..., Any]:
+    """`marginal.draw` of a structure: (values, data, noise) to its results."""
+
+    def draw(values: dict[str, tf.Tensor], data: Data, noise: tf.Tensor) -> Any:
+        assert structure.layout
+        eta = structure.eta(data, values)
+        return marginal.draw(structure.layout, values, data, eta, noise, only_moments)
+
+    return draw
+
+
+@lru_cache(maxsize=16)
+def _draw_program(structure: Structure) -> Callable[..., Any]:
+    """The same for moments, compiled: where they are needed there is much to compute."""
+    return compiled(_draw(structure, only_moments=True))
 
 
 @lru_cache(maxsize=64)
