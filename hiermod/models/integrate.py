@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hiermod.models import priors, program
+from hiermod.models import priors
 from hiermod.models.compress import Arrays
 from hiermod.models.marginal import Block, Layout
 from hiermod.models.specification import GroupEffects, Parameter, Specification
@@ -20,9 +19,7 @@ ROOT = 32
 """Most columns of the dense block: beyond it factorising costs more than sampling."""
 
 
-def integrate(
-    s: Specification, given: Arrays, short: Arrays | None
-) -> tuple[Layout, str, dict[str, Any], str]:
+def integrate(s: Specification, given: Arrays) -> tuple[Layout, dict[str, Any], str]:
     """Choose what to integrate out.
 
     Parameters
@@ -31,14 +28,10 @@ def integrate(
         With a gaussian response and an identity link.
     given : dict
         The ``data`` of the program.
-    short : dict, optional
-        The same with equal rows summed up.
 
     Returns
     -------
     Layout
-    str
-        Source of the linear predictor of what is sampled, if residuals by row are needed.
     dict
         Arrays for `marginal.eliminate`.
     str
@@ -56,31 +49,17 @@ def integrate(
             crossed.append(g)
             room -= int(np.prod(g.shape))
     sampled = [g for g in rest if g not in crossed]
-    by_row = bool(sampled)
     left = [p for p in linear if p not in normal]
     layout = Layout(
         chain=tuple(map(_block, chain)),
         coefficients=tuple((p.identifier, len(p.labels)) for p in normal),
         crossed=tuple(map(_block, crossed)),
-        linear=() if by_row else tuple((p.identifier, len(p.labels)) for p in left),
-        by_row=by_row,
+        linear=tuple((p.identifier, len(p.labels)) for p in left),
+        sampled=tuple(map(_block, sampled)),
         sigma=s.auxiliary[0].identifier,
     )
-    rows = _Rows(s, short if by_row and short else given)
-    reduced = replace(
-        s,
-        design=replace(s.design, offset=None),
-        intercept=s.intercept if s.intercept in left else None,
-        common=tuple(p for p in s.common if p in left),
-        groups=tuple(g for g in s.groups if g in sampled),
-    )
-    made = rows.arrays(layout, chain, crossed, normal, left, reduced)
-    return (
-        layout,
-        program.predictor(reduced) if by_row else "",
-        made,
-        _words(s, layout, sampled, left),
-    )
+    made = _Rows(s, given).arrays(chain, crossed, sampled, normal, left)
+    return layout, made, _words(s, layout, sampled, left)
 
 
 def _width(p: Parameter) -> int:
@@ -146,13 +125,8 @@ class _Rows:
     """The rows of a gaussian model, with weights; from them cross-products."""
 
     def __init__(self, s: Specification, arrays: Arrays) -> None:
-        self._arrays = arrays
-        if "count" in arrays:
-            self.weights, y = arrays["count"], arrays["total"] / arrays["count"]
-            self.within = float(arrays["within"].sum())
-        else:
-            y = arrays["y"]
-            self.weights, self.within = arrays.get("weights", np.ones(len(y))), 0.0
+        self._arrays, y = arrays, arrays["y"]
+        self.weights = arrays.get("weights", np.ones(len(y)))
         self.y = y - arrays.get("offset", 0.0)
         self.common = dict(zip([p.identifier for p in s.common], s.design.terms, strict=True))
 
@@ -188,61 +162,65 @@ class _Rows:
             ]
         ).reshape(len(z), len(columns), g.shape[1])
 
+    def pairs(self, one: GroupEffects, other: GroupEffects) -> dict[str, NDArray[Any]]:
+        """Weighted cross-products of two group terms, by the pairs of levels that meet."""
+        (i, z), (k, v) = self.effects(one), self.effects(other)
+        met, pair = np.unique(i.astype(np.int64) * other.shape[1] + k, return_inverse=True)
+        here, there = np.divmod(met, other.shape[1])
+        cross = [[np.bincount(pair, self.weights * a * b) for b in v] for a in z]
+        return {
+            "here": here.astype(np.int32),
+            "there": there.astype(np.int32),
+            "cross": np.array(cross),
+        }
+
     def arrays(
         self,
-        layout: Layout,
         chain: list[GroupEffects],
         crossed: list[GroupEffects],
+        sampled: list[GroupEffects],
         normal: list[Parameter],
         left: list[Parameter],
-        reduced: Specification,
     ) -> dict[str, Any]:
         """Arrays for `marginal.eliminate`; see there."""
         w = self.weights
-        x, sampled = self.columns(normal), self.columns(left)
-        both = np.concatenate([x, sampled])
+        x, other = self.columns(normal), self.columns(left)
+        both = np.concatenate([x, other])
         # The response about its least squares fit: sums of squares of large numbers lose digits.
         fit = np.linalg.lstsq((both * w) @ both.T, (both * w) @ self.y, rcond=1e-12)[0]
-        about = self.y - fit[: len(x)] @ x
+        response = np.concatenate([(self.y - fit @ both)[None], other])
         root = np.concatenate([x, *(self.indicators(g) for g in crossed)])
         location, scale = _moments(normal)
         shift = np.zeros(len(root))
         shift[: len(x)] = (location - fit[: len(x)]) / scale
         prior = np.diag([*np.ones(len(root)), shift @ shift])
         prior[-1, :-1] = prior[:-1, -1] = shift
-        out: dict[str, Any] = {
+        return {
             "rows": np.float64(w.sum()),
             "prior": prior,
             "scales": scale,
-            "fitted": [fit[i] for i in _slices(normal)],
+            "fitted": [fit[: len(x)][i] for i in _slices(normal)],
+            "fitted_linear": [fit[len(x) :][i] for i in _slices(left)],
             "root": (root * w) @ root.T,
-            "cross": [
-                [self.by_level(g, self.effects(other)[1]) for other in chain[i:]]
-                for i, g in enumerate(chain)
-            ],
-            "to_root": [self.by_level(g, root) for g in chain],
-            "up": [[_above(g, other) for other in chain[i + 1 :]] for i, g in enumerate(chain)],
-        }
-        if layout.by_row:
-            indices, z = zip(*map(self.effects, chain), strict=True)
-            out |= {
-                "response": about,
-                "weights": w,
-                "within": np.float64(self.within),
-                "columns": root,
-                "index": list(indices),
-                "Z": list(z),
-            }
-            if reduced.common:
-                out["X"] = np.ascontiguousarray(self.columns(list(reduced.common)))
-            names = [f"{kind}_{g.key}" for g in reduced.groups for kind in ("index", "Z")]
-            return out | {n: self._arrays[n] for n in names if n in self._arrays}
-        response = np.concatenate([(about - fit[len(x) :] @ sampled)[None], sampled])
-        return out | {
-            "levels": [self.by_level(g, response) for g in chain],
             "in_root": (response * w) @ root.T,
             "corner": (response * w) @ response.T,
-            "fitted_linear": [fit[len(x) :][i] for i in _slices(left)],
+            "to_root": [self.by_level(g, root) for g in chain],
+            "levels": [self.by_level(g, response) for g in chain],
+            "cross": [
+                [self.by_level(g, self.effects(outer)[1]) for outer in chain[i:]]
+                for i, g in enumerate(chain)
+            ],
+            "up": [[_above(g, outer) for outer in chain[i + 1 :]] for i, g in enumerate(chain)],
+            "sampled": [
+                {
+                    "root": np.swapaxes(self.by_level(g, root), 1, 2),
+                    "response": self.by_level(g, response),
+                    "own": self.by_level(g, self.effects(g)[1]),
+                    "chain": [self.pairs(c, g) for c in chain],
+                    "others": [self.pairs(g, o) for o in sampled[i + 1 :]],
+                }
+                for i, g in enumerate(sampled)
+            ],
         }
 
 

@@ -32,7 +32,7 @@ UNROLLED = 8
 
 @dataclass(frozen=True)
 class Block:
-    """A group term that is integrated out.
+    """A group term.
 
     Attributes
     ----------
@@ -80,6 +80,11 @@ class Block:
         factor = values[self.cor]
         return [[scale[:, a] * factor[:, a, b] for b in range(a + 1)] for a in range(self.effects)]
 
+    def deviations(self, values: Values) -> Rows:
+        """Deviations of the levels, where they are sampled; by effect, (chains, J)."""
+        z = tf.unstack(values[self.identifier], axis=1)
+        return _deviations(self.triangle(values), z) if self.noncentered else z
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -95,9 +100,9 @@ class Layout:
     crossed : tuple of Block
         In the root, after the coefficients: uncorrelated effects of factors with few levels.
     linear : tuple of (str, int)
-        Coefficients that are sampled, and whose part of the sums of squares is known beforehand.
-    by_row : bool
-        Whether effects are sampled too: then the residuals of the rows are worked out each time.
+        Coefficients that are sampled.
+    sampled : tuple of Block
+        Group terms that are sampled.
     sigma : str
         Identifier of the residual standard deviation.
     """
@@ -106,7 +111,7 @@ class Layout:
     coefficients: tuple[tuple[str, int], ...]
     crossed: tuple[Block, ...]
     linear: tuple[tuple[str, int], ...]
-    by_row: bool
+    sampled: tuple[Block, ...]
     sigma: str
 
     @property
@@ -210,9 +215,7 @@ class Eliminated:
     log_density: tf.Tensor
 
 
-def eliminate(
-    layout: Layout, values: Values, data: Mapping[str, Any], eta: tf.Tensor | None = None
-) -> Eliminated:
+def eliminate(layout: Layout, values: Values, data: Mapping[str, Any]) -> Eliminated:
     """Integrate out what the layout says.
 
     Parameters
@@ -221,9 +224,7 @@ def eliminate(
     values : mapping
         Values of the sampled parts, (chains, ...).
     data : mapping
-        As `arrays` gives it.
-    eta : tensor, shape (chains, N), optional
-        Linear predictor of what is sampled, if ``layout.by_row``.
+        Cross-products, as `hiermod.models.integrate` gives them.
     """
     chain, n = layout.chain, len(layout.chain)
     inverse = 1.0 / values[layout.sigma]
@@ -231,7 +232,7 @@ def eliminate(
     relative = [[[x * inverse for x in row] for row in block.triangle(values)] for block in chain]
     scale = tf.pad(_root_scale(layout, values, data), [[0, 0], [0, 1]], constant_values=1.0)
     scale *= inverse[:, None]
-    levels, in_root, corner = _response(layout, values, data, eta)
+    levels, in_root, corner = _response(layout, values, data)
 
     couplings: list[dict[int, list[Rows]]] = []
     to_root: list[Rows] = []
@@ -317,7 +318,7 @@ def _root_scale(layout: Layout, values: Values, data: Mapping[str, Any]) -> tf.T
 
 
 def _response(
-    layout: Layout, values: Values, data: Mapping[str, Any], eta: tf.Tensor | None
+    layout: Layout, values: Values, data: Mapping[str, Any]
 ) -> tuple[list[Rows], tf.Tensor, tf.Tensor]:
     """What is left of the response without the sampled effects, as cross-products.
 
@@ -330,31 +331,46 @@ def _response(
     tensor, shape (chains or 1,)
         With itself.
     """
-    if layout.by_row:
-        left = data["response"] - eta
-        weighted = data["weights"] * left
-        levels = [
-            [_sum_levels(weighted * z, index, block.levels) for z in tf.unstack(columns)]
-            for block, index, columns in zip(layout.chain, data["index"], data["Z"], strict=True)
-        ]
-        corner = tf.reduce_sum(weighted * left, -1) + data["within"]
-        return levels, tf.matmul(weighted, data["columns"], transpose_b=True), corner
-    sampled = [
+    # Of the response and of the columns of sampled coefficients; these about their fitted values.
+    linear = [
         fitted - (values[name] if width else values[name][:, None])
         for (name, width), fitted in zip(layout.linear, data["fitted_linear"], strict=True)
     ]
-    chains = values[layout.sigma].shape[0] if sampled else 1
-    mix = tf.concat([tf.ones([chains, 1], tf.float64), *sampled], -1)
+    chains = values[layout.sigma].shape[0] if linear or layout.sampled else 1
+    mix = tf.concat([tf.ones([chains, 1], tf.float64), *linear], -1)
     levels = [[tf.matmul(mix, row) for row in tf.unstack(x)] for x in data["levels"]]
+    in_root = tf.matmul(mix, data["in_root"])
     corner = tf.reduce_sum(tf.matmul(mix, data["corner"]) * mix, -1)
-    return levels, tf.matmul(mix, data["in_root"]), corner
+    effects = [block.deviations(values) for block in layout.sampled]
+    for g, u in enumerate(effects):
+        known = data["sampled"][g]
+        for b, x in enumerate(u):
+            in_root -= tf.matmul(x, known["root"][b])
+            corner -= 2.0 * tf.reduce_sum(x * tf.matmul(mix, known["response"][b]), -1)
+            for a, y in enumerate(u):
+                corner += tf.reduce_sum(x * y * known["own"][a, b], -1)
+        for i, pairs in enumerate(known["chain"]):
+            for a, row in enumerate(tf.unstack(pairs["cross"])):
+                there = sum(
+                    c * tf.gather(x, pairs["there"], axis=-1)
+                    for c, x in zip(tf.unstack(row), u, strict=True)
+                )
+                levels[i][a] -= _sum_levels(there, pairs["here"], layout.chain[i].levels)
+        for pairs, v in zip(known["others"], effects[g + 1 :], strict=True):
+            for a, row in enumerate(tf.unstack(pairs["cross"])):
+                for c, y in zip(tf.unstack(row), v, strict=True):
+                    here = tf.gather(u[a], pairs["here"], axis=-1)
+                    there = tf.gather(y, pairs["there"], axis=-1)
+                    corner += 2.0 * tf.reduce_sum(c * here * there, -1)
+    return levels, in_root, corner
 
 
 def width(layout: Layout, data: Mapping[str, Any]) -> int:
     """Numbers that `draw` holds for each draw."""
     columns = data["prior"].shape[0]
     blocks = sum(b.size * (columns + b.effects + 4) for b in layout.chain)
-    return int(columns**2 + blocks + (4 * data["response"].shape[0] if layout.by_row else 0))
+    pairs = sum(p["here"].shape[0] for known in data["sampled"] for p in known["chain"])
+    return int(columns**2 + blocks + 2 * pairs)
 
 
 def noises(layout: Layout, only_moments: bool) -> int:
@@ -367,7 +383,6 @@ def draw(
     layout: Layout,
     values: Values,
     data: Mapping[str, Any],
-    eta: tf.Tensor | None,
     noise: tf.Tensor,
     only_moments: bool = False,
 ) -> tuple[dict[str, tf.Tensor], Moments | None]:
@@ -375,7 +390,7 @@ def draw(
 
     Parameters
     ----------
-    layout, values, data, eta
+    layout, values, data
         As for `eliminate`, with draws in place of chains.
     noise : tensor, shape (draws, `noises`)
         Standard normal numbers.
@@ -390,7 +405,7 @@ def draw(
         Sums over the draws of the means and of the mean squares of the deviations of the innermost
         block, each (K, J), given everything else.
     """
-    found = eliminate(layout, values, data, eta)
+    found = eliminate(layout, values, data)
     used = 0
 
     def noisy(right: tf.Tensor) -> tf.Tensor:

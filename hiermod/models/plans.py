@@ -46,27 +46,18 @@ class Structure:
         Whether rows are summed up.
     layout : Layout, optional
         What is integrated out.
-    predictor : str
-        Source of the linear predictor of the sampled effects, if ``layout.by_row``.
     """
 
     source: str
     parts: tuple[Part, ...]
     summed: bool
     layout: marginal.Layout | None
-    predictor: str
 
     @cached_property
     def sampled(self) -> tuple[Part, ...]:
         """The parts that the engine samples."""
         out = self.layout.identifiers if self.layout else set()
         return tuple(p for p in self.parts if p.identifier not in out)
-
-    def eta(self, data: Data, values: dict[str, tf.Tensor]) -> tf.Tensor | None:
-        """Linear predictor of what is sampled, if residuals by row are needed."""
-        if not self.predictor:
-            return None
-        return program.functions(self.predictor).predict(data, values)
 
 
 class Recovered(NamedTuple):
@@ -183,7 +174,8 @@ class Plan:
             few = not self.keeps(len(flat))
             generator = np.random.default_rng([seed, 3])
             step = max(1, CHUNK // marginal.width(layout, self.data))
-            drawing = _draw_program(self.structure) if few else _draw(self.structure, few)
+            many = few or len(flat) > 64 * step
+            drawing = _draw_program(self.structure, few) if many else _draw(self.structure, few)
             pieces: list[dict[str, FloatArray]] = []
             sums = None
             for begin in range(0, len(flat), step):
@@ -222,34 +214,31 @@ def plan(joint: Joint, *, shortcuts: bool = True) -> Plan:
     """
     s = joint.specification
     rows = s.design.n_rows
-    layout, reason, data, predictor, summed = None, "shortcuts are off", joint.data, "", False
-    notes = {"rows": f"{rows:,}, one by one: {reason}"}
-    done = []
-    if shortcuts:
-        given = arrays(s, s.design)
-        short = compress(s, given)
-        notes["rows"] = f"{rows:,}, one by one: few have equal predictors"
+    layout, data, summed = None, joint.data, False
+    reason = "nothing: shortcuts are off"
+    notes = {"rows": f"{rows:,}, one by one"}
+    done = ""
+    if shortcuts and s.family.residual and s.link.name == "identity":
+        layout, made, reason = integrate(s, arrays(s, s.design))
+        data, done = _tensors(made), f"integrated out {reason}"
+        notes["rows"] = f"{rows:,}, as sums of squares and cross-products"
+    elif shortcuts:
         reason = "nothing: only for a gaussian response with an identity link is that exact"
-        if s.family.residual and s.link.name == "identity":
-            layout, predictor, made, reason = integrate(s, given, short)
-        if layout:
-            data = _tensors(made)
-            done.append(f"integrated out {reason}")
-            if not layout.by_row:
-                notes["rows"] = f"{rows:,}, as sums of squares and cross-products"
-        if short and (not layout or layout.by_row):
-            notes["rows"] = f"{rows:,} compressed to {len(short['count']):,} with equal predictors"
-            done.insert(0, f"{rows:,} rows compressed to {len(short['count']):,}")
-        if short and not layout:
+        short = compress(s, arrays(s, s.design))
+        if short:
             summed, data = True, _tensors(short | {"constant": _constant(joint, short)})
-    structure = Structure(joint.source, joint.parts, summed, layout, predictor)
+            done = f"{rows:,} rows compressed to {len(short['count']):,}"
+            notes["rows"] = f"{rows:,} compressed to {len(short['count']):,} of equal predictors"
+        else:
+            notes["rows"] += ": few have equal predictors"
+    structure = Structure(joint.source, joint.parts, summed, layout)
     notes["integrated"] = reason
     called = {p.identifier: p.name for p in s.parameters}
     called |= {g.identifier: ", ".join(map(g.name, g.group.effects)) for g in s.groups}
     names = [called[p.identifier] for p in structure.sampled]
     size = sum(p.size for p in structure.sampled)
     notes["sampled"] = f"{', '.join(names)} ({size:,} number{'s' * (size != 1)})"
-    return Plan(joint, structure, data, notes, "; ".join(done))
+    return Plan(joint, structure, data, notes, done)
 
 
 def _tensors(values: Any) -> Any:
@@ -275,16 +264,15 @@ def _draw(structure: Structure, only_moments: bool) -> Callable[..., Any]:
 
     def draw(values: dict[str, tf.Tensor], data: Data, noise: tf.Tensor) -> Any:
         assert structure.layout
-        eta = structure.eta(data, values)
-        return marginal.draw(structure.layout, values, data, eta, noise, only_moments)
+        return marginal.draw(structure.layout, values, data, noise, only_moments)
 
     return draw
 
 
 @lru_cache(maxsize=16)
-def _draw_program(structure: Structure) -> Callable[..., Any]:
-    """The same for moments, compiled: where they are needed there is much to compute."""
-    return compiled(_draw(structure, only_moments=True))
+def _draw_program(structure: Structure, only_moments: bool) -> Callable[..., Any]:
+    """The same, compiled, where there is much to compute."""
+    return compiled(_draw(structure, only_moments))
 
 
 @lru_cache(maxsize=64)
@@ -300,8 +288,7 @@ def _log_density(structure: Structure) -> Callable[[tf.Tensor, Any], tf.Tensor]:
         listed = [values.get(p.identifier) for p in structure.parts]
         model = functions.joint_distribution(data, prior).model
         if layout:
-            eta = structure.eta(data, values)
-            total = marginal.eliminate(layout, values, data, eta).log_density
+            total = marginal.eliminate(layout, values, data).log_density
         elif structure.summed:
             by_row = functions.totals(data, functions.predict(data, values), values)
             total = data["constant"] + tf.reduce_sum(by_row, -1)

@@ -83,6 +83,7 @@ CASES = {
     "crossed, in the root": ("y ~ x + (1 | g) + (x || c)", {}),
     "crossed, in the root, centred": ("y ~ x + (1 | g) + (x || c)", {"noncentered": False}),
     "crossed, sampled": ("y ~ x + (1 + x | g) + (1 + x | c)", {}),
+    "two crossed, sampled": ("y ~ x + (1 + x | g) + (1 + x | c) + (1 + x | f)", {}),
     "crossed, sampled, centred": ("y ~ x + (1 | g) + (1 + x | c)", {"noncentered": False}),
     "weights": ("weighted(y, w) ~ x + (1 + x | g)", {}),
     "weights and crossed": ("weighted(y, w) ~ x + (1 | g) + (1 + x | c)", {}),
@@ -214,7 +215,7 @@ def test_the_density_does_not_read_the_rows():
 def test_text():
     plan = hm.model(data(), "y ~ x + (1 | g) + (1 + x | c)").plan()
     assert repr(plan).splitlines() == [
-        "rows        60, one by one: few have equal predictors",
+        "rows        60, as sums of squares and cross-products",
         "integrated  1|g, Intercept, x; not c: crossed with g",
         "sampled     1|g_sigma, 1|c_sigma, x|c_sigma, c_cor, sigma, 1|c, x|c (15 numbers)",
     ]
