@@ -134,21 +134,26 @@ class Model:
         return models.code(self._joint)
 
     @cached_property
-    def _plans(self) -> dict[bool, models.Plan]:
+    def _plans(self) -> dict[tuple[bool, str | None], models.Plan]:
         return {}
 
-    def plan(self, *, shortcuts: bool = True) -> models.Plan:
+    def plan(self, *, shortcuts: bool = True, approximate: str | None = None) -> models.Plan:
         """What `fit` samples, and what it sums up or integrates out beforehand, and why.
 
         Parameters
         ----------
-        shortcuts : bool
+        shortcuts, approximate
             As for `fit`.
 
         Returns
         -------
         Plan
             Prints as text.
+
+        Raises
+        ------
+        ModelError
+            If the approximation does not exist, or does not fit the model.
 
         Examples
         --------
@@ -161,9 +166,12 @@ class Model:
         """
         if not isinstance(shortcuts, bool):
             raise ModelError(f"shortcuts must be True or False, not {shortcuts!r}.")
-        if shortcuts not in self._plans:
-            self._plans[shortcuts] = models.plan(self._joint, shortcuts=shortcuts)
-        return self._plans[shortcuts]
+        key = shortcuts, approximate
+        if key not in self._plans:
+            self._plans[key] = models.plan(
+                self._joint, shortcuts=shortcuts, approximate=approximate
+            )
+        return self._plans[key]
 
     def sample_prior(self, draws: int = 500, *, seed: int | None = None) -> Any:
         """Draws from the prior, and responses they imply.
@@ -197,6 +205,7 @@ class Model:
         warmup: int = 500,
         draws: int | None = None,
         shortcuts: bool = True,
+        approximate: str | None = None,
         sampler: str = "hmc",
         target_accept: float = 0.8,
         until: str | None = None,
@@ -221,6 +230,10 @@ class Model:
         shortcuts : bool
             Sum up equal rows and integrate out what can be, exactly: the posterior is the same, and
             `plan` tells what is done. False samples everything, row by row.
+        approximate : str, optional
+            ``"laplace"``: integrate the effects of the group with the most levels out by Laplace's
+            method, for responses that are not gaussian. Not exact: importance weights tell how far
+            it is off, and `Fit.check` says so.
         sampler : str
             ``"hmc"``, trajectories of a common length, or ``"nuts"``, where each chain ends its
             trajectory when it turns back: slower for most models, but without a length to learn.
@@ -267,12 +280,12 @@ class Model:
             sampler=sampler,
         )
         inference.check_whole("chains", chains, 1)
-        plan, place = self.plan(shortcuts=shortcuts), None
+        plan, place = self.plan(shortcuts=shortcuts, approximate=approximate), None
         if checkpoint is not None:
             header = {
                 "settings": asdict(settings),
                 "model": plan.fingerprint,
-                "shortcuts": shortcuts,
+                "plan": {"shortcuts": shortcuts, "approximate": approximate},
             }
             place = inference.Checkpoint(
                 Path(checkpoint), header, self._pickled(), checkpoint_every
@@ -694,6 +707,7 @@ def fit(
     warmup: int = 500,
     draws: int | None = None,
     shortcuts: bool = True,
+    approximate: str | None = None,
     sampler: str = "hmc",
     target_accept: float = 0.8,
     until: str | None = None,
@@ -710,7 +724,7 @@ def fit(
     ----------
     data, formula, family, link, priors, center, noncentered, dropna, functions
         As for `model`.
-    chains, warmup, draws, shortcuts, sampler, target_accept, until, max_seconds
+    chains, warmup, draws, shortcuts, approximate, sampler, target_accept, until, max_seconds
         As for `Model.fit`.
     keep_warmup, checkpoint, checkpoint_every, seed, progress
         As for `Model.fit`.
@@ -748,6 +762,7 @@ def fit(
         warmup=warmup,
         draws=draws,
         shortcuts=shortcuts,
+        approximate=approximate,
         sampler=sampler,
         target_accept=target_accept,
         until=until,
@@ -810,7 +825,7 @@ def resume(
         )
     model = model or pickle.loads(blob)
     header = record["header"]
-    plan = model.plan(shortcuts=header["shortcuts"])
+    plan = model.plan(**header["plan"])
     if plan.fingerprint != header["model"]:
         raise SamplingError(
             f"the checkpoint {str(path)!r} is of another model, or of other data: resume it with "

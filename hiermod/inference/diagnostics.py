@@ -378,3 +378,42 @@ def _ess(x: Array) -> Array:
     tau = np.maximum(-1 + 2 * counted + remainder, 1 / np.log10(size))
     constant = np.ptp(x, axis=(1, 2)) < np.finfo(np.float64).resolution
     return np.where(constant, size, size / tau)
+
+
+def pareto_k(log_weights: ArrayLike) -> float:
+    """Shape of the generalised Pareto distribution of the largest importance weights.
+
+    Below 0.7 the weights correct an approximation reliably, which then is a good one (Vehtari,
+    Simpson, Gelman, Yao and Gabry 2024, "Pareto smoothed importance sampling"); fitted as by Zhang
+    and Stephens (2009), with the prior of that paper on small samples.
+
+    Parameters
+    ----------
+    log_weights : array
+        At least 20 of them.
+
+    Returns
+    -------
+    float
+        Infinite if a weight is not finite.
+
+    Examples
+    --------
+    >>> round(pareto_k(np.random.default_rng(1).exponential(0.5, 4000)), 1)  # tail index 1 / 0.5
+    0.5
+    """
+    x = np.sort(np.ravel(log_weights))
+    if not np.isfinite(x[-1]) or np.isnan(x).any():
+        return float("inf")
+    size = int(min(0.2 * len(x), 3 * np.sqrt(len(x))))
+    top = np.exp(x[-size:] - x[-1])
+    y = top - np.exp(x[-size - 1] - x[-1])
+    if y[-1] <= 0 or y[0] == y[-1]:  # all alike: no tail
+        return float("-inf")
+    grid = 1 - np.sqrt((30 + int(np.sqrt(size))) / (np.arange(1, 31 + int(np.sqrt(size))) - 0.5))
+    theta = grid / (3 * y[int(size / 4 + 0.5) - 1]) + 1 / y[-1]
+    k = np.log1p(-theta[:, None] * y).mean(axis=1)
+    profile = size * (np.log(-theta / k) - k - 1)
+    weights = 1 / np.exp(profile - profile[:, None]).sum(axis=1)
+    best = float(np.log1p(-(theta @ weights) * y).mean())
+    return (size * best + 10 * 0.5) / (size + 10)

@@ -42,20 +42,17 @@ def integrate(s: Specification, given: Arrays) -> tuple[Layout, dict[str, Any], 
     normal = [p for p in linear if p.prior.distribution is priors.DISTRIBUTIONS["normal"]]
     if sum(_width(p) for p in normal) > ROOT:
         normal = []
-    room = ROOT - sum(_width(p) for p in normal)
-    crossed: list[GroupEffects] = []
-    for g in sorted(rest, key=lambda g: np.prod(g.shape)):
-        if g.cor is None and np.prod(g.shape) <= room:
-            crossed.append(g)
-            room -= int(np.prod(g.shape))
-    sampled = [g for g in rest if g not in crossed]
+    # A dense block pays when nothing is left to sample beside it (measured: InstEval).
+    columns = sum(_width(p) for p in normal) + sum(np.prod(g.shape) for g in rest)
+    dense = columns <= ROOT and all(g.cor is None for g in rest)
+    crossed, sampled = (rest, []) if dense else ([], rest)
     left = [p for p in linear if p not in normal]
     layout = Layout(
-        chain=tuple(map(_block, chain)),
+        chain=tuple(map(block_of, chain)),
         coefficients=tuple((p.identifier, len(p.labels)) for p in normal),
-        crossed=tuple(map(_block, crossed)),
+        crossed=tuple(map(block_of, crossed)),
         linear=tuple((p.identifier, len(p.labels)) for p in left),
-        sampled=tuple(map(_block, sampled)),
+        sampled=tuple(map(block_of, sampled)),
         sigma=s.auxiliary[0].identifier,
     )
     made = _Rows(s, given).arrays(chain, crossed, sampled, normal, left)
@@ -67,7 +64,8 @@ def _width(p: Parameter) -> int:
     return max(len(p.labels), 1)
 
 
-def _block(g: GroupEffects) -> Block:
+def block_of(g: GroupEffects) -> Block:
+    """What `marginal` needs to know of a group term."""
     return Block(
         identifier=g.identifier,
         factor=g.group.factor,

@@ -83,7 +83,7 @@ class Block:
     def deviations(self, values: Values) -> Rows:
         """Deviations of the levels, where they are sampled; by effect, (chains, J)."""
         z = tf.unstack(values[self.identifier], axis=1)
-        return _deviations(self.triangle(values), z) if self.noncentered else z
+        return deviations(self.triangle(values), z) if self.noncentered else z
 
 
 @dataclass(frozen=True)
@@ -163,16 +163,14 @@ def backward(triangle: list[Rows], right: Rows) -> Rows:
     return out
 
 
-def _sum_levels(x: tf.Tensor, index: tf.Tensor, levels: int) -> tf.Tensor:
+def sum_levels(x: tf.Tensor, index: tf.Tensor, levels: int) -> tf.Tensor:
     """Sums over the last axis by level: (..., N) to (..., J)."""
     last = x.shape.rank - 1
-    turned = tf.transpose(x, [last, *range(last)])
-    return tf.transpose(
-        tf.math.unsorted_segment_sum(turned, index, levels), [*range(1, last + 1), 0]
-    )
+    sums = tf.math.unsorted_segment_sum(tf.transpose(x, [last, *range(last)]), index, levels)
+    return tf.transpose(sums, [*range(1, last + 1), 0])
 
 
-def _mixed(triangle: list[Rows], x: Rows) -> Rows:
+def mixed(triangle: list[Rows], x: Rows) -> Rows:
     """The transpose of Lambda times effects, each (chains, ..., J) or with one chain for all."""
     shape = (-1,) + (1,) * (x[0].shape.rank - 1)
     return [
@@ -181,7 +179,7 @@ def _mixed(triangle: list[Rows], x: Rows) -> Rows:
     ]
 
 
-def _turned(rows: list[Rows]) -> list[Rows]:
+def turned(rows: list[Rows]) -> list[Rows]:
     """Rows as columns."""
     return [list(column) for column in zip(*rows, strict=True)]
 
@@ -240,8 +238,8 @@ def eliminate(layout: Layout, values: Values, data: Mapping[str, Any]) -> Elimin
         found = {}
         for k in range(i, n):
             cross = [tf.unstack(row[:, None]) for row in tf.unstack(data["cross"][i][k - i])]
-            half = _turned([_mixed(relative[k], row) for row in cross])
-            found[k] = _turned([_mixed(relative[i], column) for column in half])
+            half = turned([mixed(relative[k], row) for row in cross])
+            found[k] = turned([mixed(relative[i], column) for column in half])
         for a in range(block.effects):
             found[i][a][a] += 1.0
         couplings.append(found)
@@ -249,7 +247,7 @@ def eliminate(layout: Layout, values: Values, data: Mapping[str, Any]) -> Elimin
             _beside(x, y) * scale[:, :, None]
             for x, y in zip(tf.unstack(data["to_root"][i]), levels[i], strict=True)
         ]
-        to_root.append(_mixed(relative[i], wide))
+        to_root.append(mixed(relative[i], wide))
     last = tf.concat([in_root, corner[:, None]], -1)
     left = tf.concat([_beside(data["root"], in_root), last[:, :, None]], 2)
     left = left * scale[:, :, None] * scale[:, None, :] + data["prior"]
@@ -264,17 +262,17 @@ def eliminate(layout: Layout, values: Values, data: Mapping[str, Any]) -> Elimin
         for x in to_root[i]:
             left -= _gram(x)
         for k in range(i + 1, n):
-            couplings[i][k] = _turned([forward(triangle, c) for c in _turned(couplings[i][k])])
+            couplings[i][k] = turned([forward(triangle, c) for c in turned(couplings[i][k])])
         for k in range(i + 1, n):
 
             def up(x: tf.Tensor, i: int = i, k: int = k) -> tf.Tensor:
                 if chain[i].factor == chain[k].factor:
                     return x
-                return _sum_levels(x, data["up"][i][k - i - 1], chain[k].levels)
+                return sum_levels(x, data["up"][i][k - i - 1], chain[k].levels)
 
-            for b, column in enumerate(_turned(couplings[i][k])):
+            for b, column in enumerate(turned(couplings[i][k])):
                 for m in range(k, n):
-                    for c, other in enumerate(_turned(couplings[i][m])):
+                    for c, other in enumerate(turned(couplings[i][m])):
                         total = sum(x * y for x, y in zip(column, other, strict=True))
                         couplings[k][m][b][c] -= up(total)
                 total = sum(x[:, None] * y for x, y in zip(column, to_root[i], strict=True))
@@ -355,7 +353,7 @@ def _response(
                     c * tf.gather(x, pairs["there"], axis=-1)
                     for c, x in zip(tf.unstack(row), u, strict=True)
                 )
-                levels[i][a] -= _sum_levels(there, pairs["here"], layout.chain[i].levels)
+                levels[i][a] -= sum_levels(there, pairs["here"], layout.chain[i].levels)
         for pairs, v in zip(known["others"], effects[g + 1 :], strict=True):
             for a, row in enumerate(tf.unstack(pairs["cross"])):
                 for c, y in zip(tf.unstack(row), v, strict=True):
@@ -446,19 +444,19 @@ def draw(
         drawn[i] = backward(found.triangles[i], right)
         if last:
             return out, _moments(block.triangle(values), found.triangles[i], drawn[i])
-        z = drawn[i] if block.noncentered else _deviations(block.triangle(values), drawn[i])
+        z = drawn[i] if block.noncentered else deviations(block.triangle(values), drawn[i])
         out[block.identifier] = tf.stack(z, 1)
     return out, None
 
 
-def _deviations(triangle: list[Rows], z: Rows) -> Rows:
+def deviations(triangle: list[Rows], z: Rows) -> Rows:
     """Lambda z, each (draws, J)."""
     return [sum(x[:, None] * z[b] for b, x in enumerate(row)) for row in triangle]
 
 
 def _moments(triangle: list[Rows], factor: list[Rows], mean: Rows) -> Moments:
     """Sums over the draws of means and mean squares of deviations, from those of z."""
-    means = _deviations(triangle, mean)
+    means = deviations(triangle, mean)
     squares = []
     for row, middle in zip(triangle, means, strict=True):
         padded = [x[:, None] for x in row] + [tf.zeros([1, 1], tf.float64)] * (len(mean) - len(row))

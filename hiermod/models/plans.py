@@ -7,8 +7,8 @@ recover the rest. The posterior is the same.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
@@ -16,10 +16,11 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from hiermod.models import marginal, program
-from hiermod.models.compress import compress
+from hiermod.errors import ModelError
+from hiermod.models import laplace, marginal, program
+from hiermod.models.compress import Arrays, compress
 from hiermod.models.defaults import typical_eta
-from hiermod.models.integrate import integrate
+from hiermod.models.integrate import block_of, integrate
 from hiermod.models.joint import Data, Joint, Part, add_log_prob, arrays, constrain
 from hiermod.programs import compiled
 
@@ -45,18 +46,25 @@ class Structure:
     summed : bool
         Whether rows are summed up.
     layout : Layout, optional
-        What is integrated out.
+        What is integrated out exactly.
+    laplace : Block, optional
+        What is integrated out approximately.
+    predictor : str
+        Source of the linear predictor without it.
     """
 
     source: str
     parts: tuple[Part, ...]
     summed: bool
-    layout: marginal.Layout | None
+    layout: marginal.Layout | None = None
+    laplace: marginal.Block | None = None
+    predictor: str = ""
 
     @cached_property
     def sampled(self) -> tuple[Part, ...]:
         """The parts that the engine samples."""
         out = self.layout.identifiers if self.layout else set()
+        out |= {self.laplace.identifier} if self.laplace else set()
         return tuple(p for p in self.parts if p.identifier not in out)
 
 
@@ -70,10 +78,13 @@ class Recovered(NamedTuple):
     moments : dict
         From the identifiers of effects whose draws are too many to keep, to means and standard
         deviations of the deviations, each (K, J).
+    log_weights : array, shape (chains, draws), optional
+        Of an approximation: log of the density over the approximate one.
     """
 
     values: dict[str, FloatArray]
     moments: dict[str, tuple[FloatArray, FloatArray]]
+    log_weights: FloatArray | None = None
 
 
 @dataclass(frozen=True)
@@ -114,7 +125,7 @@ class Plan:
     @property
     def log_density(self) -> Callable[[tf.Tensor, Any], tf.Tensor]:
         """``log_density(position, arguments)``; plans of the same structure share the function."""
-        whole = not self.structure.layout and not self.structure.summed
+        whole = self.structure.layout is None and not self.structure.summed
         return self.joint.log_density if whole else _log_density(self.structure)
 
     @property
@@ -169,33 +180,60 @@ class Plan:
         found, _ = constrain(self.parts, tf.constant(flat))
         values = {p.identifier: v for p, v in zip(self.parts, found, strict=True)}
         out = {name: v.numpy() for name, v in values.items()}
-        layout, moments = self.structure.layout, {}
-        if layout:
-            few = not self.keeps(len(flat))
-            generator = np.random.default_rng([seed, 3])
-            step = max(1, CHUNK // marginal.width(layout, self.data))
-            many = few or len(flat) > 64 * step
-            drawing = _draw_program(self.structure, few) if many else _draw(self.structure, few)
-            pieces: list[dict[str, FloatArray]] = []
-            sums = None
-            for begin in range(0, len(flat), step):
-                piece = {name: v[begin : begin + step] for name, v in values.items()}
-                size = len(flat[begin : begin + step]), marginal.noises(layout, few)
-                noise = tf.constant(generator.standard_normal(size))
-                drawn, partial = drawing(piece, self.data, noise)
-                pieces.append({name: v.numpy() for name, v in drawn.items()})
-                if few:
-                    sums = np.add(partial, 0.0 if sums is None else sums)
-            out |= {name: np.concatenate([p[name] for p in pieces]) for name in pieces[0]}
-            if sums is not None:
-                mean, square = sums / len(flat)
-                moments[layout.chain[0].identifier] = mean, np.sqrt(square - mean**2)
+        moments: dict[str, tuple[FloatArray, FloatArray]] = {}
+        weights = None
+        generator = np.random.default_rng([seed, 3])
+        if self.structure.layout:
+            drawn, moments = self._exact(values, len(flat), generator)
+            out |= drawn
+        if self.structure.laplace:
+            drawn, weights = self._approximate(values, len(flat), generator)
+            out |= drawn
+            weights = weights.reshape(lead)
         shaped = {
             p.identifier: out[p.identifier].reshape(*lead, *p.shape)
             for p in self.joint.parts
             if p.identifier in out
         }
-        return Recovered(shaped, moments)
+        return Recovered(shaped, moments, weights)
+
+    def _exact(
+        self, values: dict[str, tf.Tensor], size: int, generator: np.random.Generator
+    ) -> tuple[dict[str, FloatArray], dict[str, tuple[FloatArray, FloatArray]]]:
+        """Draws of what was integrated out, and moments of what is not kept."""
+        layout, few = self.structure.layout, not self.keeps(size)
+        assert layout
+        step = max(1, CHUNK // marginal.width(layout, self.data))
+        many = few or size > 64 * step
+        draw = _draw_program(self.structure, few) if many else _draw(self.structure, few)
+        pieces: list[dict[str, FloatArray]] = []
+        sums = None
+        for piece, noise in _pieces(values, step, marginal.noises(layout, few), generator):
+            drawn, partial = draw(piece, self.data, noise)
+            pieces.append({name: v.numpy() for name, v in drawn.items()})
+            if few:
+                sums = np.add(partial, 0.0 if sums is None else sums)
+        out = {name: np.concatenate([p[name] for p in pieces]) for name in pieces[0]}
+        if sums is None:
+            return out, {}
+        mean, square = sums / size
+        return out, {layout.chain[0].identifier: (mean, np.sqrt(square - mean**2))}
+
+    def _approximate(
+        self, values: dict[str, tf.Tensor], size: int, generator: np.random.Generator
+    ) -> tuple[dict[str, FloatArray], FloatArray]:
+        """Draws of what was integrated out approximately, and log importance weights."""
+        block = self.structure.laplace
+        assert block
+        step = max(1, CHUNK // (4 * block.effects * (block.size + len(self.data["count"]))))
+        draws, weights = zip(
+            *(
+                laplace.draw(_problem(self.structure, piece, self.data), noise)
+                for piece, noise in _pieces(values, step, block.size, generator)
+            ),
+            strict=True,
+        )
+        return {block.identifier: np.concatenate(draws)}, np.concatenate(weights)
 
     def __repr__(self) -> str:
         """What is done to the rows, what is integrated out, and what is sampled."""
@@ -203,7 +241,7 @@ class Plan:
         return "\n".join(f"{name:<{width}}  {text}" for name, text in self.notes.items())
 
 
-def plan(joint: Joint, *, shortcuts: bool = True) -> Plan:
+def plan(joint: Joint, *, shortcuts: bool = True, approximate: str | None = None) -> Plan:
     """The plan of a model.
 
     Parameters
@@ -211,27 +249,41 @@ def plan(joint: Joint, *, shortcuts: bool = True) -> Plan:
     joint : Joint
     shortcuts : bool
         False samples everything, row by row.
+    approximate : str, optional
+        ``"laplace"`` integrates group effects of a model that is not gaussian out approximately.
+
+    Raises
+    ------
+    ModelError
+        If an approximation is asked for that does not exist, or does not fit the model.
     """
     s = joint.specification
     rows = s.design.n_rows
-    layout, data, summed = None, joint.data, False
+    structure, data = Structure(joint.source, joint.parts, False), joint.data
     reason = "nothing: shortcuts are off"
     notes = {"rows": f"{rows:,}, one by one"}
     done = ""
-    if shortcuts and s.family.residual and s.link.name == "identity":
-        layout, made, reason = integrate(s, arrays(s, s.design))
-        data, done = _tensors(made), f"integrated out {reason}"
+    if approximate is not None:
+        block, predictor, made, reason = _laplace(joint, approximate)
+        structure = replace(structure, summed=True, laplace=block, predictor=predictor)
+        data = _tensors(made | {"constant": _constant(joint, made)})
+        notes["rows"] = f"{rows:,} as {len(made['count']):,} of equal predictors"
+        done = f"integrated out, approximately: {reason}"
+    elif shortcuts and s.family.residual and s.link.name == "identity":
+        layout, products, reason = integrate(s, arrays(s, s.design))
+        structure, data = replace(structure, layout=layout), _tensors(products)
         notes["rows"] = f"{rows:,}, as sums of squares and cross-products"
+        done = f"integrated out {reason}"
     elif shortcuts:
         reason = "nothing: only for a gaussian response with an identity link is that exact"
         short = compress(s, arrays(s, s.design))
         if short:
-            summed, data = True, _tensors(short | {"constant": _constant(joint, short)})
+            structure = replace(structure, summed=True)
+            data = _tensors(short | {"constant": _constant(joint, short)})
             done = f"{rows:,} rows compressed to {len(short['count']):,}"
             notes["rows"] = f"{rows:,} compressed to {len(short['count']):,} of equal predictors"
         else:
             notes["rows"] += ": few have equal predictors"
-    structure = Structure(joint.source, joint.parts, summed, layout)
     notes["integrated"] = reason
     called = {p.identifier: p.name for p in s.parameters}
     called |= {g.identifier: ", ".join(map(g.name, g.group.effects)) for g in s.groups}
@@ -239,6 +291,27 @@ def plan(joint: Joint, *, shortcuts: bool = True) -> Plan:
     size = sum(p.size for p in structure.sampled)
     notes["sampled"] = f"{', '.join(names)} ({size:,} number{'s' * (size != 1)})"
     return Plan(joint, structure, data, notes, done)
+
+
+def _laplace(joint: Joint, method: str) -> tuple[marginal.Block, str, Arrays, str]:
+    """The block, the predictor without it, the rows and the words of an approximation."""
+    s = joint.specification
+    if method != "laplace":
+        raise ModelError(f'approximate must be "laplace" or None, not {method!r}.')
+    if s.family.residual:
+        raise ModelError(
+            f"approximate='laplace' is for responses that are not gaussian: leave it out, and "
+            f"what can be integrated out of family {s.family.name!r} is, exactly."
+        )
+    if not s.groups:
+        raise ModelError("approximate='laplace' is for group effects: the model has none.")
+    g = max(s.groups, key=lambda g: g.shape[1])
+    others = tuple(o for o in s.groups if o is not g)
+    short = compress(s, arrays(s, s.design), worth=1.0)
+    assert short is not None
+    short.setdefault("offset", np.zeros(len(short["count"])))  # for a predictor without terms
+    words = f"{', '.join(map(g.name, g.group.effects))} by Laplace's method"
+    return block_of(g), program.predictor(replace(s, groups=others)), short, words
 
 
 def _tensors(values: Any) -> Any:
@@ -257,6 +330,29 @@ def _constant(joint: Joint, short: dict[str, NDArray[Any]]) -> np.float64:
     rows = joint.functions.likelihood(joint.data, eta(s.design.n_rows), *ones.values())
     totals = joint.functions.totals(_tensors(short), eta(len(short["count"])), ones)
     return np.float64(tf.reduce_sum(rows.log_prob(joint.data["y"])) - tf.reduce_sum(totals))
+
+
+def _pieces(
+    values: dict[str, tf.Tensor], step: int, noises: int, generator: np.random.Generator
+) -> Iterator[tuple[dict[str, tf.Tensor], tf.Tensor]]:
+    """Pieces of the draws, with standard normal numbers for each."""
+    size = len(next(iter(values.values())))
+    for begin in range(0, size, step):
+        piece = {name: v[begin : begin + step] for name, v in values.items()}
+        shape = min(step, size - begin), noises
+        yield piece, tf.constant(generator.standard_normal(shape))
+
+
+def _problem(structure: Structure, values: dict[str, tf.Tensor], data: Data) -> laplace.Problem:
+    """The effects that are integrated out approximately, given the rest."""
+    assert structure.laplace
+    totals = program.functions(structure.source).totals
+    eta = program.functions(structure.predictor).predict(data, values)
+    chains = next(iter(values.values())).shape[0]
+    eta = tf.broadcast_to(eta, [chains, eta.shape[-1]])  # it may depend on nothing sampled
+    return laplace.Problem(
+        structure.laplace, lambda eta: totals(data, eta, values), data, values, eta
+    )
 
 
 def _draw(structure: Structure, only_moments: bool) -> Callable[..., Any]:
@@ -289,7 +385,9 @@ def _log_density(structure: Structure) -> Callable[[tf.Tensor, Any], tf.Tensor]:
         model = functions.joint_distribution(data, prior).model
         if layout:
             total = marginal.eliminate(layout, values, data).log_density
-        elif structure.summed:
+        elif structure.laplace:
+            total = data["constant"] + laplace.peak(_problem(structure, values, data)).log_density
+        else:
             by_row = functions.totals(data, functions.predict(data, values), values)
             total = data["constant"] + tf.reduce_sum(by_row, -1)
         return add_log_prob(log_det + total, model, [*listed, None])

@@ -27,6 +27,9 @@ ESS_PER_CHAIN = 100
 E_BFMI_LIMIT = 0.3
 """Stan's limit; Betancourt (2016), "Diagnosing suboptimal cotangent disintegrations"."""
 
+PARETO_K_LIMIT = 0.7
+"""Vehtari et al. (2024), see `hiermod.inference.diagnostics.pareto_k`."""
+
 ENERGIES = 200
 """Least number of draws for an E-BFMI: see docs/checks.md."""
 
@@ -56,7 +59,8 @@ class Check:
     problems : tuple of Problem
     figures : dict
         ``r_hat`` (worst), ``ess_bulk``, ``ess_tail`` (smallest), ``divergences``, ``e_bfmi``
-        (smallest of the chains; of groups of chains where these are short).
+        (smallest of the chains; of groups of chains where these are short); of an approximation
+        ``pareto_k``.
     draws, chains : int
     superchains : int or None
         Of nested R-hat; None if R-hat is the split one.
@@ -84,6 +88,7 @@ class Check:
             f"worst R-hat {f['r_hat']:.3f}{nested}, smallest ESS {f['ess_bulk']:,.0f} (bulk) and "
             f"{f['ess_tail']:,.0f} (tail), {f['divergences']:.0f} divergences, "
             f"E-BFMI {f['e_bfmi']:.2f}"
+            + (f", Pareto k of the approximation {f['pareto_k']:.2f}" if "pareto_k" in f else "")
         )
 
     def __str__(self) -> str:
@@ -239,6 +244,8 @@ def check(posterior: xr.Dataset, sample_stats: xr.Dataset) -> Check:
         "divergences": float(sample_stats["diverging"].sum()),
         "e_bfmi": float(energy.min()),
     }
+    if "pareto_k" in posterior.attrs:
+        figures["pareto_k"] = float(posterior.attrs["pareto_k"])
     superchains = superchains_of(posterior)
     problems = tuple(_problems(table, figures, energy, chains, draws, superchains, posterior.attrs))
     return Check(problems, figures, draws, chains, superchains)
@@ -318,6 +325,13 @@ def _problems(
                 f"draws={_round_up(draws * least / max(figures[column], 1.0))}.",
             )
     yield from _divergences(figures, chains * draws, attrs)
+    if figures.get("pareto_k", 0.0) > PARETO_K_LIMIT:
+        yield Problem(
+            f"The approximation is off: Pareto k of its importance weights is "
+            f"{figures['pareto_k']:.2f}, above {PARETO_K_LIMIT}.",
+            "Compare with a fit without approximate=, which is exact: the difference may matter or "
+            "not, but importance weights cannot tell.",
+        )
     if figures["e_bfmi"] < E_BFMI_LIMIT:
         size, worst = chains // len(energy), int(np.argmin(energy))
         first, last = worst * size, worst * size + size - 1

@@ -14,6 +14,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from hiermod.formula.design import Term
+from hiermod.inference.diagnostics import pareto_k
 from hiermod.inference.run import Draws
 from hiermod.models.joint import Joint
 from hiermod.models.plans import Plan
@@ -218,6 +219,11 @@ def convert(plan: Plan, draws: Draws) -> dict[str, xr.Dataset]:
         posterior(plan.joint, found.values, attrs),
         posterior(plan.joint, warm, attrs) if warm else None,
     )
+    if found.log_weights is not None:
+        weights = found.log_weights
+        groups["sample_stats"]["log_importance"] = (("chain", "draw"), weights)
+        for data in groups.values():
+            data.attrs["pareto_k"] = pareto_k(weights)
     if found.moments:
         groups["group_effects"] = _moments(s, found.moments, attrs)
     return groups | {

@@ -105,6 +105,39 @@ def test_a_wrong_posterior_is_seen():
     assert spread.max() > 10
 
 
+def test_laplace_is_close_where_it_says_so():
+    frame, formula, family = CASES["bangladesh"]
+    model = hm.model(frame(), formula, family=family)
+    exact = model.fit(seed=5, draws=2000, progress=False)
+    close = model.fit(seed=5, draws=2000, progress=False, approximate="laplace")
+    assert close.check().ok, close.check()
+    assert close.check().figures["pareto_k"] < 0.7
+    assert close.idata["sample_stats"]["log_importance"].shape == (4, 2000)
+    a, b = (summary(f.posterior) for f in (exact, close))
+    varies = a["sd"] > 1e-9
+    assert ((a["mean"] - b["mean"]).abs() / a["sd"])[varies].max() < 0.15
+    assert np.log(a["sd"] / b["sd"])[varies].abs().max() < 0.1
+    assert "approximately: 1|district, urban|district by Laplace's method" in repr(close)
+
+
+def test_laplace_says_where_it_is_off():
+    # One yes or no a level: far from normal.
+    rng = np.random.default_rng(8)
+    u = 3 * rng.normal(size=200)
+    frame = pd.DataFrame({"y": rng.binomial(1, 1 / (1 + np.exp(-u))), "g": range(200)})
+    fit = hm.fit(
+        frame,
+        "y ~ 1 + (1 | g)",
+        family="bernoulli",
+        priors={"1|g_sigma": "lognormal(1.1, 0.1)"},
+        approximate="laplace",
+        seed=1,
+        progress=False,
+    )
+    assert fit.check().figures["pareto_k"] > 0.7
+    assert "The approximation is off" in str(fit.check())
+
+
 def test_draws_too_many_to_keep(monkeypatch):
     frame, formula, _ = CASES["sleepstudy"]
     model = hm.model(frame(), formula)
