@@ -12,38 +12,31 @@ from hiermod.models.specification import Specification
 
 Arrays = dict[str, NDArray[Any]]
 
-WORTH = 0.7
-"""Share of the rows, or less, to which they must shrink: beyond it sums cost more than they save
-(measured: docs/shortcuts.md)."""
 
-
-def compress(s: Specification, arrays: Arrays, worth: float = WORTH) -> Arrays | None:
+def compress(s: Specification, arrays: Arrays) -> Arrays:
     """Sum up rows with equal predictors, levels and offset.
 
-    A weight is a multiple of a log-likelihood, so rows of different weights add up too.
+    A weight is a multiple of a log-likelihood, so rows of different weights add up too. Where no
+    two rows are equal the sums are those of single rows: their log-likelihood is then still the
+    quicker one, since it leaves out constants (docs/shortcuts.md).
 
     Parameters
     ----------
     s : Specification
     arrays : dict
         The ``data`` of the program.
-    worth : float
-        Share of the rows that may be left.
 
     Returns
     -------
-    dict or None
+    dict
         The ``data`` of the rows that are left, with ``count`` (rows, or trials; by weight),
         ``total`` (sum of the response) and ``within`` (sum of squares of the response about its
-        mean, not for trials) in place of ``y``, ``trials`` and ``weights``. None if too many rows
-        are left.
+        mean, of a gaussian response) in place of ``y``, ``trials`` and ``weights``.
     """
     inputs = {k: v for k, v in arrays.items() if k not in ("y", "trials", "weights")}
     y = arrays["y"]
     weights = arrays.get("weights", np.ones(len(y)))
-    codes = _codes(inputs, len(y), worth)
-    if codes is None:
-        return None
+    codes = _codes(inputs, len(y))
     _, first = np.unique(codes, return_index=True)
     trials = arrays.get("trials")
 
@@ -61,12 +54,12 @@ def compress(s: Specification, arrays: Arrays, worth: float = WORTH) -> Arrays |
     return out
 
 
-def _codes(inputs: Arrays, rows: int, worth: float) -> NDArray[np.int64] | None:
-    """A number for each row, equal for rows that are equal in all inputs; None if too many."""
+def _codes(inputs: Arrays, rows: int) -> NDArray[np.int64]:
+    """A number for each row, equal for rows that are equal in all inputs."""
     codes = np.zeros(rows, np.int64)
     for column in (c for v in inputs.values() for c in np.atleast_2d(v)):
         own, values = pd.factorize(column)
         codes, found = pd.factorize(codes * len(values) + own)
-        if len(found) > worth * rows:
-            return None
+        if len(found) == rows:
+            break
     return codes.astype(np.int64)

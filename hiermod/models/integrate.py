@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -55,7 +56,10 @@ def integrate(s: Specification, given: Arrays) -> tuple[Layout, dict[str, Any], 
         sampled=tuple(map(block_of, sampled)),
         sigma=s.auxiliary[0].identifier,
     )
-    made = _Rows(s, given).arrays(chain, crossed, sampled, normal, left)
+    rows = _Rows(s, given)
+    for g in s.groups:
+        rows.warn_of_collinear_effects(g)
+    made = rows.arrays(chain, crossed, sampled, normal, left)
     return layout, made, _words(s, layout, sampled, left)
 
 
@@ -143,6 +147,19 @@ class _Rows:
         """Levels (rows,) and effects (K, rows) of a group term."""
         z = self._arrays.get(f"Z_{g.key}", np.ones((1, len(self.y))))
         return self._arrays[f"index_{g.key}"], z
+
+    def warn_of_collinear_effects(self, g: GroupEffects) -> None:
+        """Say which effects the data cannot tell apart; the cross-products are singular there."""
+        _, z = self.effects(g)
+        size = np.sqrt((z**2).mean(axis=1))
+        if np.linalg.matrix_rank(z / np.where(size > 0, size, 1.0)[:, None]) < len(z):
+            names = ", ".join(e.name for e in g.group.effects)
+            warnings.warn(
+                f"the effects {names} of {g.group.factor!r} are collinear: the data tell only sums "
+                "of them apart, and the priors the rest. The posterior is correct, but leave one "
+                "of them out if you want to interpret them.",
+                stacklevel=2,
+            )
 
     def indicators(self, g: GroupEffects) -> FloatArray:
         """A column for every effect and level, shape (K * J, rows)."""

@@ -267,7 +267,7 @@ def plan(joint: Joint, *, shortcuts: bool = True, approximate: str | None = None
         block, predictor, made, reason = _laplace(joint, approximate)
         structure = replace(structure, summed=True, laplace=block, predictor=predictor)
         data = _tensors(made | {"constant": _constant(joint, made)})
-        notes["rows"] = f"{rows:,} as {len(made['count']):,} of equal predictors"
+        notes["rows"] = f"{rows:,} compressed to {len(made['count']):,} with equal predictors"
         done = f"integrated out, approximately: {reason}"
     elif shortcuts and s.family.residual and s.link.name == "identity":
         layout, products, reason = integrate(s, arrays(s, s.design))
@@ -277,13 +277,13 @@ def plan(joint: Joint, *, shortcuts: bool = True, approximate: str | None = None
     elif shortcuts:
         reason = "nothing: only for a gaussian response with an identity link is that exact"
         short = compress(s, arrays(s, s.design))
-        if short:
-            structure = replace(structure, summed=True)
-            data = _tensors(short | {"constant": _constant(joint, short)})
-            done = f"{rows:,} rows compressed to {len(short['count']):,}"
-            notes["rows"] = f"{rows:,} compressed to {len(short['count']):,} of equal predictors"
-        else:
-            notes["rows"] += ": few have equal predictors"
+        structure = replace(structure, summed=True)
+        data = _tensors(short | {"constant": _constant(joint, short)})
+        left = len(short["count"])
+        notes["rows"] = f"{rows:,}, no two with equal predictors"
+        if left < rows:
+            done = f"{rows:,} rows compressed to {left:,}"
+            notes["rows"] = f"{rows:,} compressed to {left:,} with equal predictors"
     notes["integrated"] = reason
     called = {p.identifier: p.name for p in s.parameters}
     called |= {g.identifier: ", ".join(map(g.name, g.group.effects)) for g in s.groups}
@@ -307,8 +307,7 @@ def _laplace(joint: Joint, method: str) -> tuple[marginal.Block, str, Arrays, st
         raise ModelError("approximate='laplace' is for group effects: the model has none.")
     g = max(s.groups, key=lambda g: g.shape[1])
     others = tuple(o for o in s.groups if o is not g)
-    short = compress(s, arrays(s, s.design), worth=1.0)
-    assert short is not None
+    short = compress(s, arrays(s, s.design))
     short.setdefault("offset", np.zeros(len(short["count"])))  # for a predictor without terms
     words = f"{', '.join(map(g.name, g.group.effects))} by Laplace's method"
     return block_of(g), program.predictor(replace(s, groups=others)), short, words

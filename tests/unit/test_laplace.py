@@ -167,7 +167,7 @@ def test_what_cannot_be_approximated(formula, family, method, message):
 def test_text():
     plan, _ = laplace("b ~ x + (1 | g) + (1 | h)", "bernoulli")
     assert repr(plan).splitlines() == [
-        "rows        400 as 94 of equal predictors",
+        "rows        400 compressed to 94 with equal predictors",
         "integrated  1|g by Laplace's method",
         "sampled     Intercept, x, 1|g_sigma, 1|h_sigma, 1|h (8 numbers)",
     ]

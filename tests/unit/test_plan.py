@@ -191,7 +191,7 @@ def test_nothing_to_compress():
     plan = hm.model(data(), "b ~ x + (1 | g)", family="bernoulli").plan()
     assert not plan.done
     assert plan.dimensions == plan.joint.dimensions
-    assert "few have equal predictors" in repr(plan)
+    assert "60, no two with equal predictors" in repr(plan)
 
 
 def test_responses_far_from_zero_lose_no_digits():
@@ -202,6 +202,16 @@ def test_responses_far_from_zero_lose_no_digits():
     position = np.random.default_rng(7).normal(0, 0.5, (3, plans[0].dimensions))
     a, b = (p.log_density(tf.constant(position), p.arguments).numpy() for p in plans)
     np.testing.assert_allclose(a, b, rtol=1e-9)
+
+
+def test_collinear_effects_are_named_and_integrated_out():
+    formula = "y ~ x + (1 + x + I(2 * x) | g)"
+    with pytest.warns(UserWarning, match=r"the effects 1, x, I\(2 \* x\) of 'g' are collinear"):
+        plan = hm.model(data(), formula).plan()
+    position = np.random.default_rng(8).normal(0, 0.5, (2, plan.dimensions))
+    expected, _, _ = integral(plan, position)
+    found = plan.log_density(tf.constant(position), plan.arguments).numpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-8)
 
 
 def test_the_density_does_not_read_the_rows():
