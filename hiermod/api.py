@@ -166,6 +166,10 @@ class Model:
         """
         if not isinstance(shortcuts, bool):
             raise ModelError(f"shortcuts must be True or False, not {shortcuts!r}.")
+        if approximate not in (None, "laplace"):
+            raise ModelError(f'approximate must be "laplace" or None, not {approximate!r}.')
+        if approximate and not shortcuts:
+            raise ModelError("shortcuts=False samples everything: leave approximate= out.")
         key = shortcuts, approximate
         if key not in self._plans:
             self._plans[key] = models.plan(
@@ -485,7 +489,7 @@ class Fit(Posterior):
         return self
 
     def draw_effects(
-        self, group: str, levels: Sequence[Any] | None = None, *, seed: int | None = None
+        self, group: str, levels: Any = None, *, seed: int | None = None
     ) -> xr.Dataset:
         """Draws of the effects of some levels of a group, also where they were not kept.
 
@@ -497,8 +501,8 @@ class Fit(Posterior):
         ----------
         group : str
             A grouping factor.
-        levels : sequence, optional
-            Labels of levels; all by default.
+        levels : label or sequence of labels, optional
+            All by default, one after the other.
         seed : int, optional
 
         Returns

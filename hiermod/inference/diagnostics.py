@@ -390,12 +390,11 @@ def pareto_k(log_weights: ArrayLike) -> float:
     Parameters
     ----------
     log_weights : array
-        At least 20 of them.
 
     Returns
     -------
     float
-        Infinite if a weight is not finite.
+        Infinite if a weight is not finite; NaN of fewer than 25, whose tail has under 5.
 
     Examples
     --------
@@ -403,6 +402,8 @@ def pareto_k(log_weights: ArrayLike) -> float:
     0.5
     """
     x = np.sort(np.ravel(log_weights))
+    if len(x) < 25:
+        return float("nan")
     if not np.isfinite(x[-1]) or np.isnan(x).any():
         return float("inf")
     size = int(min(0.2 * len(x), 3 * np.sqrt(len(x))))

@@ -40,7 +40,7 @@ def integrate(s: Specification, given: Arrays) -> tuple[Layout, dict[str, Any], 
     """
     chain, rest = _chain(s.groups)
     linear = (*((s.intercept,) if s.intercept else ()), *s.common)
-    normal = [p for p in linear if p.prior.distribution is priors.DISTRIBUTIONS["normal"]]
+    normal = list(filter(_is_normal, linear))
     if sum(_width(p) for p in normal) > ROOT:
         normal = []
     # A dense block pays when nothing is left to sample beside it (measured: InstEval).
@@ -112,15 +112,22 @@ def _words(
         g = effects[block.identifier]
         found += [g.name(e) for e in g.group.effects]
     found += [names[name] for name, _ in layout.coefficients]
-    text = ", ".join(found)
+    words = [", ".join(found) or "nothing"]
     if sampled:
         crossed = ", ".join(dict.fromkeys(g.group.factor for g in sampled))
-        text += f"; not {crossed}: crossed with {layout.chain[0].factor}"
-    if left:
-        text += f"; not {', '.join(p.name for p in left)}: no normal prior"
-        if sum(_width(p) for p in left) > ROOT:
-            text = text.replace("no normal prior", f"more than {ROOT} columns")
-    return text
+        words.append(f"not {crossed}: crossed with {layout.chain[0].factor}")
+    wide = [p.name for p in left if _is_normal(p)]
+    other = [p.name for p in left if not _is_normal(p)]
+    if wide:
+        words.append(f"not {', '.join(wide)}: more than {ROOT} columns")
+    if other:
+        words.append(f"not {', '.join(other)}: no prior of the form normal(mean, sd)")
+    return "; ".join(words)
+
+
+def _is_normal(p: Parameter) -> bool:
+    """Whether a coefficient has a prior that integrates out."""
+    return p.prior.distribution == priors.DISTRIBUTIONS["normal"]
 
 
 class _Rows:
@@ -161,12 +168,6 @@ class _Rows:
                 stacklevel=2,
             )
 
-    def indicators(self, g: GroupEffects) -> FloatArray:
-        """A column for every effect and level, shape (K * J, rows)."""
-        index, z = self.effects(g)
-        hot = index == np.arange(g.shape[1])[:, None]
-        return np.concatenate([row * hot for row in z])
-
     def by_level(self, g: GroupEffects, columns: FloatArray) -> FloatArray:
         """Weighted cross-products with the effects of a group term, shape (K, columns, J)."""
         index, z = self.effects(g)
@@ -189,6 +190,34 @@ class _Rows:
             "cross": np.array(cross),
         }
 
+    def dense(self, one: GroupEffects, other: GroupEffects) -> FloatArray:
+        """The same, in full: shape (K, K' * J', J) for K effects of J levels and K' of J'."""
+        pairs = self.pairs(one, other)
+        out = np.zeros((one.shape[0], *other.shape, one.shape[1]))
+        cross = np.moveaxis(pairs["cross"], -1, 0)  # where two index arrays meet a slice
+        out[:, :, pairs["there"], pairs["here"]] = np.moveaxis(cross, 0, -1)
+        return out.reshape(one.shape[0], -1, one.shape[1])
+
+    def _fit(self, columns: FloatArray, location: FloatArray, scale: FloatArray) -> FloatArray:
+        """About where the posterior of the coefficients will be; the first have normal priors.
+
+        The response enters about this fit: sums of squares of large numbers lose digits.
+        """
+        size = np.sqrt((columns**2 * self.weights).sum(axis=1))
+        size = np.where(size > 0, size, 1.0)
+        unit = columns / size[:, None]
+        gram, right = (unit * self.weights) @ unit.T, (unit * self.weights) @ self.y
+        least = np.linalg.lstsq(gram, right, rcond=1e-12)[0]
+        variance = (self.weights * (self.y - least @ unit) ** 2).sum() / self.weights.sum()
+        precision, middle = np.zeros((2, len(size)))
+        n = len(scale)
+        precision[:n] = variance / (scale * size[:n]) ** 2
+        middle[:n] = location * size[:n]
+        ridge = np.linalg.lstsq(gram + np.diag(precision), right + precision * middle, rcond=1e-12)[
+            0
+        ]
+        return np.asarray(ridge / size)
+
     def arrays(
         self,
         chain: list[GroupEffects],
@@ -200,26 +229,34 @@ class _Rows:
         """Arrays for `marginal.eliminate`; see there."""
         w = self.weights
         x, other = self.columns(normal), self.columns(left)
-        both = np.concatenate([x, other])
-        # The response about its least squares fit: sums of squares of large numbers lose digits.
-        fit = np.linalg.lstsq((both * w) @ both.T, (both * w) @ self.y, rcond=1e-12)[0]
-        response = np.concatenate([(self.y - fit @ both)[None], other])
-        root = np.concatenate([x, *(self.indicators(g) for g in crossed)])
         location, scale = _moments(normal)
-        shift = np.zeros(len(root))
+        fit = self._fit(np.concatenate([x, other]), location, scale)
+        response = np.concatenate([(self.y - fit @ np.concatenate([x, other]))[None], other])
+        size = len(x) + sum(int(np.prod(g.shape)) for g in crossed)
+        shift = np.zeros(size)
         shift[: len(x)] = (location - fit[: len(x)]) / scale
-        prior = np.diag([*np.ones(len(root)), shift @ shift])
+        prior = np.diag([*np.ones(size), shift @ shift])
         prior[-1, :-1] = prior[:-1, -1] = shift
+        beside = [_flat(self.by_level(g, x)) for g in crossed]
+        among = [[_flat(self.dense(g, o)).T for o in crossed] for g in crossed]
+        root = np.block(
+            [[(x * w) @ x.T, *beside], *([b.T, *r] for b, r in zip(beside, among, strict=True))]
+        )
+        in_root = [(response * w) @ x.T, *(_flat(self.by_level(g, response)) for g in crossed)]
+        to_root = [
+            np.concatenate([self.by_level(c, x), *(self.dense(c, g) for g in crossed)], axis=1)
+            for c in chain
+        ]
         return {
             "rows": np.float64(w.sum()),
             "prior": prior,
             "scales": scale,
             "fitted": [fit[: len(x)][i] for i in _slices(normal)],
             "fitted_linear": [fit[len(x) :][i] for i in _slices(left)],
-            "root": (root * w) @ root.T,
-            "in_root": (response * w) @ root.T,
+            "root": root,
+            "in_root": np.concatenate(in_root, axis=1),
             "corner": (response * w) @ response.T,
-            "to_root": [self.by_level(g, root) for g in chain],
+            "to_root": to_root,
             "levels": [self.by_level(g, response) for g in chain],
             "cross": [
                 [self.by_level(g, self.effects(outer)[1]) for outer in chain[i:]]
@@ -228,7 +265,7 @@ class _Rows:
             "up": [[_above(g, outer) for outer in chain[i + 1 :]] for i, g in enumerate(chain)],
             "sampled": [
                 {
-                    "root": np.swapaxes(self.by_level(g, root), 1, 2),
+                    "root": np.swapaxes(self.by_level(g, x), 1, 2),
                     "response": self.by_level(g, response),
                     "own": self.by_level(g, self.effects(g)[1]),
                     "chain": [self.pairs(c, g) for c in chain],
@@ -237,6 +274,11 @@ class _Rows:
                 for i, g in enumerate(sampled)
             ],
         }
+
+
+def _flat(x: FloatArray) -> FloatArray:
+    """From (K, columns, J) to (columns, K * J)."""
+    return np.asarray(np.swapaxes(x, 0, 1).reshape(x.shape[1], -1))
 
 
 def _slices(parameters: list[Parameter]) -> Iterator[slice]:

@@ -20,6 +20,10 @@ from hiermod.models.places import at_values
 from hiermod.models.specification import Parameter, Specification
 
 tfb = tfp.bijectors
+
+EVERYTHING = "Every part is finite"
+"""How `Joint.explain` begins where it finds nothing."""
+
 FloatArray = NDArray[np.float64]
 Data = dict[str, tf.Tensor]
 
@@ -194,7 +198,7 @@ class Joint:
                 if not np.isfinite(tape.gradient(density, at, unconnected_gradients="zero")).all()
             ]
         if not found:  # the way from unconstrained values, where they are huge
-            what = "every part is finite"
+            what = EVERYTHING.lower()
             if not np.isfinite(jacobian):
                 what = f"the Jacobian of the parameters is {float(jacobian):g}"
             everything = {self.names[key]: value for key, value in values.items()}

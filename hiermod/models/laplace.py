@@ -12,13 +12,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from hiermod.models import marginal
 from hiermod.models.marginal import Block, Rows, Values
 
-ITERATIONS, TOLERANCE, LONGEST = 50, 1e-9, 2.0
-"""Of Newton's method, whose steps are bounded: effects are on the scale of standard normal ones."""
+ITERATIONS, TOLERANCE = 100, 1e-8
+"""Of Newton's method; where it has not converged by then the density is NaN."""
 
 
 class Peak(NamedTuple):
@@ -126,14 +127,19 @@ def peak(problem: Problem) -> Peak:
     size, levels = problem.block.effects, problem.block.levels
     start = tf.zeros([size, tf.shape(problem.eta)[0], levels], tf.float64)
 
-    def advance(i: tf.Tensor, z: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        step = tf.stack(fixed.step(tf.unstack(z, size))[0])
-        return i + 1, z + tf.clip_by_value(step, -LONGEST, LONGEST), tf.reduce_max(tf.abs(step))
+    largest = [tf.reduce_max(tf.abs(x)) for x in problem.z]
 
-    _, found, _ = tf.while_loop(
-        lambda i, z, last: (i < ITERATIONS) & (last > TOLERANCE),
+    def advance(i: tf.Tensor, z: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        step, _ = fixed.step(tf.unstack(z, size))
+        # Damped: no linear predictor moves by more than one, far from where the curve was taken.
+        moves = marginal.deviations(fixed.triangle, step)
+        move = sum(tf.abs(u) * x for u, x in zip(moves, largest, strict=True))
+        return i + 1, z + tf.stack(step) / (1.0 + move), tf.reduce_max(move, -1)
+
+    _, found, left = tf.while_loop(
+        lambda i, z, left: (i < ITERATIONS) & tf.reduce_any(left > TOLERANCE),
         advance,
-        (tf.constant(0), start, tf.constant(1.0, tf.float64)),
+        (tf.constant(0), start, tf.ones_like(problem.eta[:, 0])),
         parallel_iterations=1,
     )
     z = tf.unstack(tf.stop_gradient(found), size)
@@ -147,6 +153,7 @@ def peak(problem: Problem) -> Peak:
     triangle = marginal.cholesky(second)
     height = problem.height(z)
     log_det = 2.0 * sum(tf.reduce_sum(tf.math.log(row[-1]), -1) for row in triangle)
+    height = tf.where(left <= TOLERANCE, height, tf.constant(np.nan, height.dtype))
     return Peak(z, triangle, height, height - 0.5 * log_det)
 
 

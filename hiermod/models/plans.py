@@ -21,7 +21,16 @@ from hiermod.models import laplace, marginal, program
 from hiermod.models.compress import Arrays, compress
 from hiermod.models.defaults import typical_eta
 from hiermod.models.integrate import block_of, integrate
-from hiermod.models.joint import Data, Joint, Part, add_log_prob, arrays, constrain
+from hiermod.models.joint import (
+    EVERYTHING,
+    Data,
+    Joint,
+    Part,
+    add_log_prob,
+    arrays,
+    constrain,
+)
+from hiermod.models.places import at_values
 from hiermod.programs import compiled
 
 FloatArray = NDArray[np.float64]
@@ -153,10 +162,16 @@ class Plan:
         return np.concatenate(flags)
 
     def explain(self, position: FloatArray) -> str:
-        """As `Joint.explain`, with what is integrated out where it starts."""
+        """As `Joint.explain`; what is integrated out is looked at where it starts."""
         whole = self.joint.start()[0]
         whole[self._kept] = position
-        return self.joint.explain(whole)
+        found = self.joint.explain(whole)
+        if self._kept.all() or not found.startswith(EVERYTHING):
+            return found
+        values, _ = constrain(self.parts, tf.constant(position))
+        names = (self.joint.names[p.identifier] for p in self.parts)
+        where = at_values(dict(zip(names, (v.numpy() for v in values), strict=True)))
+        return f"The log density with {self.notes['integrated']} integrated out is not, {where}."
 
     def keeps(self, draws: int) -> bool:
         """Whether so many draws of the effects that are integrated out fit in `KEEP` numbers."""
@@ -264,7 +279,7 @@ def plan(joint: Joint, *, shortcuts: bool = True, approximate: str | None = None
     notes = {"rows": f"{rows:,}, one by one"}
     done = ""
     if approximate is not None:
-        block, predictor, made, reason = _laplace(joint, approximate)
+        block, predictor, made, reason = _laplace(joint)
         structure = replace(structure, summed=True, laplace=block, predictor=predictor)
         data = _tensors(made | {"constant": _constant(joint, made)})
         notes["rows"] = f"{rows:,} compressed to {len(made['count']):,} with equal predictors"
@@ -293,15 +308,15 @@ def plan(joint: Joint, *, shortcuts: bool = True, approximate: str | None = None
     return Plan(joint, structure, data, notes, done)
 
 
-def _laplace(joint: Joint, method: str) -> tuple[marginal.Block, str, Arrays, str]:
+def _laplace(joint: Joint) -> tuple[marginal.Block, str, Arrays, str]:
     """The block, the predictor without it, the rows and the words of an approximation."""
     s = joint.specification
-    if method != "laplace":
-        raise ModelError(f'approximate must be "laplace" or None, not {method!r}.')
     if s.family.residual:
+        exact = "what can be integrated out is, exactly"
+        peaks = f"with the link {s.link.name} the effects may have several peaks"
         raise ModelError(
-            f"approximate='laplace' is for responses that are not gaussian: leave it out, and "
-            f"what can be integrated out of family {s.family.name!r} is, exactly."
+            "approximate='laplace' is for responses that are not gaussian: leave it out; "
+            f"{exact if s.link.name == 'identity' else peaks}."
         )
     if not s.groups:
         raise ModelError("approximate='laplace' is for group effects: the model has none.")

@@ -325,6 +325,11 @@ def _problems(
                 f"draws={_round_up(draws * least / max(figures[column], 1.0))}.",
             )
     yield from _divergences(figures, chains * draws, attrs)
+    if np.isnan(figures.get("pareto_k", 0.0)):
+        yield Problem(
+            "There are too few draws to tell how far the approximation is off.",
+            "Run at least 25, better many more: draws=1000.",
+        )
     if figures.get("pareto_k", 0.0) > PARETO_K_LIMIT:
         yield Problem(
             f"The approximation is off: Pareto k of its importance weights is "

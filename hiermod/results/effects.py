@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,7 +21,7 @@ FloatArray = NDArray[np.float64]
 
 
 def draw_effects(
-    joint: Joint, posterior: xr.Dataset, factor: str, levels: Sequence[Any] | None, seed: int
+    joint: Joint, posterior: xr.Dataset, factor: str, levels: Any, seed: int
 ) -> xr.Dataset:
     """Draws of the effects of some levels of a group.
 
@@ -35,7 +34,7 @@ def draw_effects(
     posterior : Dataset
     factor : str
         A grouping factor.
-    levels : sequence, optional
+    levels : label or sequence of labels, optional
         All levels where not given.
     seed : int
 
@@ -62,16 +61,20 @@ def draw_effects(
             level = f"{factor}__factor_dim"
             out |= {name: posterior[name].isel({level: picked}) for name in names}
         else:
-            u = _drawn(joint, posterior, g, picked, seed)
+            some, again = np.unique(picked, return_inverse=True)
+            u = _drawn(joint, posterior, g, some, seed)[..., again]
             chosen = replace(g, group=replace(g.group, levels=g.group.levels[picked]))
             out |= dataset(dict(by_effect(s, chosen, u)), posterior.attrs).data_vars
     return xr.Dataset(out, attrs=posterior.attrs)
 
 
-def _numbers(g: GroupEffects, levels: Sequence[Any] | None) -> NDArray[np.int64]:
+def _numbers(g: GroupEffects, levels: Any) -> NDArray[np.int64]:
     """Positions of levels."""
     if levels is None:
         return np.arange(g.shape[1])
+    levels = np.atleast_1d(np.asarray(levels)).tolist()
+    if not levels:
+        raise ModelError(f"levels is empty: name levels of {g.group.factor!r}, or leave it out.")
     place = {level: i for i, level in enumerate(g.group.levels.tolist())}
     for level in levels:
         if level not in place:
@@ -87,13 +90,6 @@ def _drawn(
 ) -> FloatArray:
     """Deviations of some levels given everything else, shape (chain, draw, K, levels)."""
     s = joint.specification
-    number = np.full(g.shape[1], -1)
-    number[picked] = np.arange(len(picked))
-    rows = np.flatnonzero(number[g.group.index] >= 0)
-    index = number[g.group.index[rows]]
-    data = {k: v[..., rows] for k, v in arrays(s, s.design).items()}
-    left = data["y"] - _others(s, posterior, g, data)
-    weights, z = data.get("weights", np.ones(len(rows))), g.group.Z[rows]
     lead = (posterior.sizes["chain"], posterior.sizes["draw"])
     sigma = posterior[s.family.residual].to_numpy().reshape(-1, 1, 1)
     scale = np.concatenate(
@@ -107,11 +103,15 @@ def _drawn(
     root = root / sigma
     generator = np.random.default_rng([seed, 4])
     out = np.empty((len(sigma), g.shape[0], len(picked)))
-    for j in range(len(picked)):
-        at = index == j
-        own = z[at] * weights[at, None]
-        precision = np.eye(g.shape[0]) + np.swapaxes(root, 1, 2) @ (own.T @ z[at]) @ root
-        right = np.swapaxes(root, 1, 2) @ (left[:, at] @ own / sigma[:, 0])[..., None]
+    given, order = arrays(s, s.design), np.argsort(g.group.index, kind="stable")
+    ends = np.searchsorted(g.group.index[order], [picked, picked + 1])
+    for j, (begin, end) in enumerate(ends.T):
+        data = {k: v[..., order[begin:end]] for k, v in given.items()}
+        left = data["y"] - _others(s, posterior, g, data)
+        z = g.group.Z[order[begin:end]]
+        own = z * data.get("weights", np.ones(len(z)))[:, None]
+        precision = np.eye(g.shape[0]) + np.swapaxes(root, 1, 2) @ (own.T @ z) @ root
+        right = np.swapaxes(root, 1, 2) @ (left @ own / sigma[:, 0])[..., None]
         triangle = np.linalg.cholesky(precision)
         white = np.linalg.solve(triangle, right) + generator.standard_normal(right.shape)
         spherical = np.linalg.solve(np.swapaxes(triangle, 1, 2), white)
@@ -128,4 +128,6 @@ def _others(
     tensors = {k: tf.constant(v) for k, v in (zeros | data).items()}
     inputs = map(tf.constant, predictor_inputs(reduced, posterior))
     functions = program.functions(program.predictor(reduced))
-    return np.asarray(functions.linear_predictor(tensors, *inputs))
+    eta = np.asarray(functions.linear_predictor(tensors, *inputs))
+    draws = posterior.sizes["chain"] * posterior.sizes["draw"]
+    return np.broadcast_to(eta, (draws, eta.shape[-1]))  # it may have no terms

@@ -118,6 +118,42 @@ def test_the_gradient(formula, family):
         np.testing.assert_allclose(slope[:, i], (up - down) / 2e-5, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("formula", "family", "at"),
+    [
+        ("b ~ 1 + (1 | g)", "bernoulli", [-4.0, 1.5]),
+        ("b ~ 1 + (1 | g)", "bernoulli", [3.0, 1.0]),
+        ("k ~ 1 + (1 | g)", "poisson", [-6.0, 1.5]),
+        ("k ~ 1 + (1 | g)", "poisson", [3.0, -3.0]),
+        ("prop(s, n) ~ 1 + (1 | g)", "binomial", [-8.0, -2.5]),
+    ],
+)
+def test_peaks_far_away_are_found(formula, family, at):
+    # There whole steps of Newton's method would overshoot, or have far to go.
+    model = hm.model(data(), formula, family=family, noncentered=True)
+    plan = model.plan(approximate="laplace")
+    position = np.array([at])
+    found, slope = value_and_gradient(plan.log_density, tf.constant(position), plan.arguments)
+    assert found.numpy()[0] == pytest.approx(brute_force(plan, model, position), abs=0.3)
+    for i in range(2):
+        step = 1e-5 * np.eye(2)[i]
+        up, down = (
+            plan.log_density(tf.constant(position + s), plan.arguments).numpy()[0]
+            for s in (step, -step)
+        )
+        assert float(slope[0, i]) == pytest.approx((up - down) / 2e-5, rel=1e-4, abs=1e-4)
+
+
+def test_a_peak_that_is_not_found_is_not_finite(monkeypatch):
+    monkeypatch.setattr("hiermod.models.laplace.ITERATIONS", 2)
+    plan, _ = laplace("k ~ 1 + (1 | g)", "poisson")
+    (found,) = plan.log_density(tf.constant([[-6.0, 1.5]], tf.float64), plan.arguments).numpy()
+    assert np.isnan(found)
+    assert "The log density with 1|g by Laplace's method integrated out is not" in plan.explain(
+        np.array([-6.0, 1.5])
+    )
+
+
 def test_both_forms_are_one_density():
     position = np.random.default_rng(4).normal(0, 0.3, (3, 4))
     values = []
@@ -146,6 +182,7 @@ def test_pareto_k_is_that_of_arviz(shape):
 
 
 def test_weights_that_cannot_be_used():
+    assert np.isnan(pareto_k(np.zeros(24)))
     assert pareto_k([0.0] * 50 + [np.inf]) == np.inf
     assert pareto_k([0.0] * 50 + [np.nan]) == np.inf
     assert pareto_k(np.zeros(50)) == -np.inf
@@ -155,6 +192,7 @@ def test_weights_that_cannot_be_used():
     ("formula", "family", "method", "message"),
     [
         ("b ~ x + (1 | g)", "bernoulli", "vi", "approximate must be \"laplace\" or None, not 'vi'"),
+        ("b ~ x + (1 | g)", "bernoulli", ["vi"], "approximate must be"),
         ("x ~ b + (1 | g)", "gaussian", "laplace", "leave it out"),
         ("b ~ x", "bernoulli", "laplace", "the model has none"),
     ],

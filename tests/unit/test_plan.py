@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -212,6 +214,53 @@ def test_collinear_effects_are_named_and_integrated_out():
     expected, _, _ = integral(plan, position)
     found = plan.log_density(tf.constant(position), plan.arguments).numpy()
     np.testing.assert_allclose(found, expected, rtol=1e-8)
+
+
+def test_predictors_of_any_scale_lose_no_digits():
+    # Far responses, and a predictor in large units: as the same model in small ones.
+    formula = "y ~ x + (1 + z | g)"
+    near = data().assign(z=lambda d: d["x"])
+    far = near.assign(y=lambda d: d["y"] + 1e6, x=lambda d: d["x"] * 1e8)
+    priors = (
+        {"Intercept": "normal(0, 10)", "x": "normal(0, 2)"},
+        {
+            "Intercept": "normal(1e6, 10)",
+            "x": "normal(0, 2e-8)",
+        },
+    )
+    shared = {"group_sigma": "exponential(1)", "sigma": "exponential(1)"}
+    plans = [
+        hm.model(d, formula, priors=p | shared).plan()
+        for d, p in zip((near, far), priors, strict=True)
+    ]
+    position = np.random.default_rng(7).normal(0, 0.5, (3, plans[0].dimensions))
+    a, b = (p.log_density(tf.constant(position), p.arguments).numpy() for p in plans)
+    np.testing.assert_allclose(a, b, rtol=1e-7)
+
+
+def test_a_tight_prior_far_from_the_data_loses_no_digits():
+    plan = hm.model(data(), "y ~ x + (1 | g)", priors={"x": "normal(0, 1e-8)"}).plan()
+    near = hm.model(data(), "y ~ 1 + (1 | g)").plan()  # the same, but for a slope of 0
+    position = np.random.default_rng(9).normal(0, 0.5, (3, plan.dimensions))
+    a, b = (p.log_density(tf.constant(position), p.arguments).numpy() for p in (plan, near))
+    np.testing.assert_allclose(a, b, rtol=1e-9)
+
+
+def test_a_copy_of_a_model_has_the_same_plan():
+    model = hm.model(data(), "y ~ x + (1 | g)")
+    again = pickle.loads(pickle.dumps(model))
+    assert again.plan().fingerprint == model.plan().fingerprint
+
+
+def test_reasons():
+    frame = data().assign(many=np.arange(60) % 35)
+    priors = {"Intercept": "cauchy(0, 1)", "x": "cauchy(0, 1)"}
+    plan = hm.model(frame, "y ~ x", priors=priors).plan()
+    assert plan.notes["integrated"] == (
+        "nothing; not Intercept, x: no prior of the form normal(mean, sd)"
+    )
+    plan = hm.model(frame, "y ~ index(many)").plan()
+    assert plan.notes["integrated"].endswith("not Intercept, index(many): more than 32 columns")
 
 
 def test_the_density_does_not_read_the_rows():
