@@ -127,6 +127,29 @@ def test_integral(case):
     np.testing.assert_allclose(found, expected, rtol=1e-8)
 
 
+def test_the_response_is_multivariate_normal():
+    # The same by SciPy: mean and covariance of the response, everything gaussian integrated out.
+    frame = data()
+    priors = {"Intercept": "normal(2, 1.5)", "x": "normal(0.1, 0.7)"}
+    plan = hm.model(frame, "y ~ x + (1 + x | g)", priors=priors, center=False).plan()
+    sigmas, chol, sigma = np.array([0.8, 0.3]), np.array([[1.0, 0.0], [0.6, 0.8]]), 1.3
+    values = {
+        "sigma_g": tf.constant([sigmas[0]]),
+        "sigma_g_x": tf.constant([sigmas[1]]),
+        "chol_g": tf.constant(chol[None]),
+        "sigma": tf.constant([sigma], tf.float64),
+    }
+    assert {p.identifier for p in plan.parts} == set(values)
+    x = np.column_stack([np.ones(len(frame)), frame["x"]])
+    root = sigmas[:, None] * chol
+    same = frame["g"].to_numpy()[:, None] == frame["g"].to_numpy()
+    covariance = x @ np.diag([1.5**2, 0.7**2]) @ x.T + same * (x @ root @ root.T @ x.T)
+    covariance += sigma**2 * np.eye(len(frame))
+    expected = stats.multivariate_normal(x @ [2, 0.1], covariance).logpdf(frame["y"])
+    found = marginal.eliminate(plan.structure.layout, values, plan.data).log_density
+    assert float(found[0]) == pytest.approx(expected, rel=1e-10)
+
+
 def unconstrained(plan):
     return [p.identifier for p in plan.parts for _ in range(p.size)]
 
