@@ -295,8 +295,15 @@ class Model:
                 Path(checkpoint), header, self._pickled(), checkpoint_every
             )
         centre, scale = plan.start()
-        start = inference.start_positions(
-            plan.log_density, plan.arguments, centre, chains, settings.seed, scale, plan.explain
+        start = functools.partial(
+            inference.start_positions,
+            plan.log_density,
+            plan.arguments,
+            centre,
+            chains,
+            settings.seed,
+            scale,
+            plan.explain,
         )
         return self._run(plan, settings, start, scale, place, progress=progress, resume=False)
 
@@ -304,7 +311,7 @@ class Model:
         self,
         plan: models.Plan,
         settings: inference.Settings,
-        start: inference.State | None,
+        start: inference.Start | None,
         scale: NDArray[np.float64] | None,
         checkpoint: inference.Checkpoint | None,
         *,
@@ -921,8 +928,15 @@ def sample(
         data = density.pins
     else:
         density = models.Density.make(log_prob, start, bijectors)
-    places = inference.start_positions(
-        density, data, density.centre, chains, settings.seed, explain=density.explain
+    places = functools.partial(
+        inference.start_positions,
+        density,
+        data,
+        density.centre,
+        chains,
+        settings.seed,
+        None,
+        density.explain,
     )
 
     def scalars(position: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -86,7 +86,8 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     Returns
     -------
     function
-        Its first call of a kind traces and compiles, or loads.
+        Its first call of a kind traces and compiles, or loads; ``ready(*arguments)`` tells whether
+        there was one.
     """
     programs: dict[str, Callable[..., Any]] = {}
     compiling = threading.Lock()
@@ -101,6 +102,7 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
                     return result
         return programs[kind](*arguments)
 
+    call.ready = lambda *arguments: _kind(arguments) in programs  # type: ignore[attr-defined]
     return call
 
 

@@ -4,7 +4,7 @@ from hiermod.errors import SamplingError
 from hiermod.inference.checkpoint import Checkpoint, read
 from hiermod.inference.hmc import State
 from hiermod.inference.progress import Bar, Progress
-from hiermod.inference.run import Draws, Settings, check_whole, run, start_positions
+from hiermod.inference.run import Draws, Settings, Start, check_whole, run, start_positions
 
 __all__ = [
     "Bar",
@@ -13,6 +13,7 @@ __all__ = [
     "Progress",
     "SamplingError",
     "Settings",
+    "Start",
     "State",
     "check_whole",
     "read",

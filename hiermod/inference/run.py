@@ -53,6 +53,9 @@ SIDE_BY_SIDE = 20_000, 500_000
 """Sizes of a model between which the chains run in two groups, each in a thread. Smaller ones are
 over too soon, and in larger ones XLA itself shares every gradient out among the cores."""
 
+UNKNOWN = tf.constant(-1e300, tf.float64)
+"""Log density of a state that was not evaluated: every finite one is higher."""
+
 RANK = 16
 """Directions beside the axes that the metric knows."""
 
@@ -69,6 +72,9 @@ SAMPLERS = {"hmc": HMC, "nuts": NUTS}
 
 Explain = Callable[[FloatArray], str]
 """From a position (dimensions,) to which part of the model is not finite there."""
+
+Start = Callable[[bool], State]
+"""From whether to evaluate the density there, to where the chains start."""
 
 Quantities = Callable[[FloatArray], FloatArray]
 """From positions (chains, draws, dimensions) to what users see of them (chains, draws, ...)."""
@@ -247,6 +253,7 @@ def start_positions(
     seed: int,
     scale: FloatArray | None = None,
     explain: Explain | None = None,
+    evaluate: bool = True,
 ) -> State:
     """A place for each chain where the density and its gradient are finite.
 
@@ -264,6 +271,9 @@ def start_positions(
         One where it is not given.
     explain : function, optional
         ``explain(position (dimensions,))`` tells which part of the model is not finite.
+    evaluate : bool
+        False leaves that to `run`: the places are those tried first, with neither value nor
+        gradient.
 
     Returns
     -------
@@ -279,6 +289,9 @@ def start_positions(
     generator = np.random.default_rng([seed, 0])
     radius = 0.5 * (np.ones(len(centre)) if scale is None else scale)
     positions = centre + radius * generator.uniform(-1, 1, (places, len(centre)))
+    if not evaluate:
+        repeated = tf.constant(np.repeat(positions, chains // places, axis=0))
+        return State(repeated, tf.fill([chains], UNKNOWN), tf.zeros_like(repeated))
     for _ in range(10):
         value, gradient = value_and_gradient(log_density, tf.constant(positions), data)
         if gradient is None:
@@ -380,9 +393,14 @@ class _Run:
         """An array (chains, transitions, ...) of all rows of a kind."""
         return np.concatenate([rows[name] for rows in self.rows[kind]]).swapaxes(0, 1)
 
-    def block(self, count: int, *, adapt: bool, max_steps: int) -> None:
-        """Run `count` transitions and keep their rows, arrays of shape (count, chains, ...)."""
-        tuning = Tuning(
+    @property
+    def program(self) -> Any:
+        """The compiled block."""
+        return block_program(self.log_density, self.capacity, SAMPLERS[self.settings.sampler])
+
+    def tuning(self, count: int, *, adapt: bool, max_steps: int) -> Tuning:
+        """What a block is told."""
+        return Tuning(
             Metric(*(tf.constant(x) for x in self.metric)),
             tf.constant(self.length, tf.float64),
             tf.constant(self.settings.target_accept, tf.float64),
@@ -390,16 +408,47 @@ class _Run:
             tf.constant(adapt),
             tf.constant(count),
         )
+
+    def part(self, group: int) -> tuple[State, Any]:
+        """State and random numbers of a group of chains."""
+        size = self.chains // self.groups
+        # A generator of its own: the draws depend on the seed, the block and the group alone.
+        generator = np.random.default_rng([self.settings.seed, self.blocks + 1, group])
         sampler = SAMPLERS[self.settings.sampler]
-        program = block_program(self.log_density, self.capacity, sampler)
+        noise = sampler.draw_noise(generator, self.capacity, size, len(self.unit))
+        return State(*(x[group * size : (group + 1) * size] for x in self.state)), noise
+
+    def settle(self) -> bool:
+        """Evaluate the density at the start, by one transition of no length; whether it is finite.
+
+        The block does it, which is there in later fits, so that these need not do it in Python.
+        """
+        tuning = self.tuning(1, adapt=False, max_steps=1)
+        still = _start_step(-np.inf, 1.0)
+        states, finite = [], True
+        for group in range(self.groups):
+            state, noise = self.part(group)
+            state = state._replace(log_density=tf.fill(state.log_density.shape, UNKNOWN))
+            state, _, rows = self.program(state, still, tuning, noise, self.data)
+            states.append(state)
+            finite &= not rows.nonfinite[0].numpy().any()
+        self.state = State(*(tf.concat(parts, axis=0) for parts in zip(*states, strict=True)))
+        return finite
+
+    def ready(self) -> bool:
+        """Whether the block is compiled."""
+        state, noise = self.part(0)
+        tuning = self.tuning(1, adapt=False, max_steps=1)
+        return bool(self.program.ready(state, self.step, tuning, noise, self.data))
+
+    def block(self, count: int, *, adapt: bool, max_steps: int) -> None:
+        """Run `count` transitions and keep their rows, arrays of shape (count, chains, ...)."""
+        tuning = self.tuning(count, adapt=adapt, max_steps=max_steps)
         groups, size = self.groups, self.chains // self.groups
 
         def one(group: int) -> tuple[State, StepSize, dict[str, NDArray[Any]], Any]:
-            # A generator of its own: the draws depend on the seed, the block and the group alone.
-            generator = np.random.default_rng([self.settings.seed, self.blocks + 1, group])
-            noise = sampler.draw_noise(generator, self.capacity, size, len(self.unit))
-            state = State(*(x[group * size : (group + 1) * size] for x in self.state))
-            state, step, rows = program(state, self.step, tuning, noise, self.data)
+            state, noise = self.part(group)
+            state, step, rows = self.program(state, self.step, tuning, noise, self.data)
             out = {n: v.numpy()[:count] for n, v in zip(Transitions._fields, rows, strict=True)}
             # Common to the chains of a group.
             out["step_size"] = np.repeat(out["step_size"][:, None], size, axis=1)
@@ -525,7 +574,7 @@ class _Run:
 
 def run(
     log_density: LogDensity,
-    start: State | None,
+    start: State | Start | None,
     settings: Settings,
     data: Any = (),
     scale: FloatArray | None = None,
@@ -541,8 +590,9 @@ def run(
     ----------
     log_density : LogDensity
         ``log_density(position, data)``, (chains, dimensions) to (chains,), in unconstrained space.
-    start : State, optional
-        As `start_positions` gives it; not needed with `resume`.
+    start : State or function, optional
+        As `start_positions` gives it, or ``start(evaluate)`` that calls it: in a later fit of a
+        compiled model nothing need be evaluated in Python. Not needed with `resume`.
     settings : Settings
     data : nest of tensors
         Reach `log_density` as its second argument; other data of the same shapes compile nothing.
@@ -575,7 +625,7 @@ def run(
         job = _restored(read(checkpoint.path)[0], log_density, data, settings)
     else:
         assert start is not None
-        job = _Run.begin(log_density, data, settings, start, scale)
+        job = _begun(log_density, start, settings, data, scale)
     job.explain = explain
     before, groups = job.seconds, superchains(job.chains)
     until = None if settings.until is None else Until.parse(settings.until)
@@ -649,6 +699,25 @@ def run(
         warmup=stacked("warmup") if settings.keep_warmup else None,
         nonfinite=job.nonfinite(),
     )
+
+
+def _begun(
+    log_density: LogDensity,
+    start: State | Start,
+    settings: Settings,
+    data: Any,
+    scale: FloatArray | None,
+) -> _Run:
+    """A run at its start, the density evaluated there."""
+    if isinstance(start, State):
+        job = _Run.begin(log_density, data, settings, start, scale)
+        job.settle()
+        return job
+    job = _Run.begin(log_density, data, settings, start(False), scale)
+    if not (job.ready() and job.settle()):
+        job = _Run.begin(log_density, data, settings, start(True), scale)
+        job.settle()
+    return job
 
 
 def _arrays(job: _Run) -> dict[str, NDArray[Any]]:

@@ -220,6 +220,8 @@ class Plan:
         assert layout
         step = max(1, CHUNK // marginal.width(layout, self.data))
         many = few or size > 64 * step
+        if many:  # pieces of one size, or two programs would be compiled
+            step = max(n for n in range(1, step + 1) if size % n == 0)
         draw = _draw_program(self.structure, few) if many else _draw(self.structure, few)
         pieces: list[dict[str, FloatArray]] = []
         sums = None
