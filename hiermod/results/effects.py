@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -105,9 +106,10 @@ def _drawn(
     out = np.empty((len(sigma), g.shape[0], len(picked)))
     given, order = arrays(s, s.design), np.argsort(g.group.index, kind="stable")
     ends = np.searchsorted(g.group.index[order], [picked, picked + 1])
+    others = _others(s, posterior, g)
     for j, (begin, end) in enumerate(ends.T):
         data = {k: v[..., order[begin:end]] for k, v in given.items()}
-        left = data["y"] - _others(s, posterior, g, data)
+        left = data["y"] - others(data)
         z = g.group.Z[order[begin:end]]
         own = z * data.get("weights", np.ones(len(z)))[:, None]
         precision = np.eye(g.shape[0]) + np.swapaxes(root, 1, 2) @ (own.T @ z) @ root
@@ -120,14 +122,18 @@ def _drawn(
 
 
 def _others(
-    s: Specification, posterior: xr.Dataset, g: GroupEffects, data: dict[str, Any]
-) -> FloatArray:
-    """Linear predictor of the rows without the effects of a group term, (draws, rows)."""
+    s: Specification, posterior: xr.Dataset, g: GroupEffects
+) -> Callable[[dict[str, Any]], FloatArray]:
+    """From data of rows to their linear predictor without a group term, (draws, rows)."""
     reduced = replace(s, groups=tuple(o for o in s.groups if o is not g))
-    zeros = {"offset": np.zeros(len(data["y"]))}
-    tensors = {k: tf.constant(v) for k, v in (zeros | data).items()}
-    inputs = map(tf.constant, predictor_inputs(reduced, posterior))
+    inputs = [tf.constant(x) for x in predictor_inputs(reduced, posterior)]
     functions = program.functions(program.predictor(reduced))
-    eta = np.asarray(functions.linear_predictor(tensors, *inputs))
     draws = posterior.sizes["chain"] * posterior.sizes["draw"]
-    return np.broadcast_to(eta, (draws, eta.shape[-1]))  # it may have no terms
+
+    def predictor(data: dict[str, Any]) -> FloatArray:
+        zeros = {"offset": np.zeros(len(data["y"]))}
+        tensors = {k: tf.constant(v) for k, v in (zeros | data).items()}
+        eta = np.asarray(functions.linear_predictor(tensors, *inputs))
+        return np.broadcast_to(eta, (draws, eta.shape[-1]))  # it may have no terms
+
+    return predictor
