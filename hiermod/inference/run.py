@@ -53,7 +53,7 @@ SIDE_BY_SIDE = 20_000, 500_000
 """Sizes of a model between which the chains run in two groups, each in a thread. Smaller ones are
 over too soon, and in larger ones XLA itself shares every gradient out among the cores."""
 
-UNKNOWN = tf.constant(-1e300, tf.float64)
+UNKNOWN = np.float64(-1e300)
 """Log density of a state that was not evaluated: every finite one is higher."""
 
 RANK = 16

@@ -26,7 +26,11 @@ def simulated(rng, levels, rows, sd, slope=0.0):
     return pd.DataFrame({"y": y + rng.normal(size=rows), "g": g, "x": x})
 
 
-RNG = np.random.default_rng(12)
+def rng(seed=12):
+    """A generator of its own for each data set: they do not depend on which tests run."""
+    return np.random.default_rng(seed)
+
+
 CASES = {
     "sleepstudy": (
         lambda: hm.load_data("sleepstudy"),
@@ -35,12 +39,12 @@ CASES = {
     ),
     "radon": (lambda: hm.load_data("radon_mn"), "log_radon ~ floor + (1 | county)", "gaussian"),
     "crossed, in the root": (
-        lambda: penicillin(RNG),
+        lambda: penicillin(rng()),
         "diameter ~ 1 + (1 | plate) + (1 | sample)",
         "gaussian",
     ),
     "crossed, sampled": (
-        lambda: simulated(RNG, 40, 400, 1.0).assign(h=RNG.integers(0, 35, 400)),
+        lambda: simulated(rng(), 40, 400, 1.0).assign(h=rng(13).integers(0, 35, 400)),
         "y ~ x + (1 | g) + (1 | h)",
         "gaussian",
     ),
@@ -54,10 +58,14 @@ CASES = {
         "used ~ urban + (1 + urban | district)",
         "bernoulli",
     ),
-    "hardly any variation": (lambda: simulated(RNG, 20, 100, 0.01), "y ~ x + (1 | g)", "gaussian"),
-    "one row a level": (lambda: simulated(RNG, 60, 60, 1.0), "y ~ x + (1 | g)", "gaussian"),
+    "hardly any variation": (
+        lambda: simulated(rng(), 20, 100, 0.01),
+        "y ~ x + (1 | g)",
+        "gaussian",
+    ),
+    "one row a level": (lambda: simulated(rng(), 60, 60, 1.0), "y ~ x + (1 | g)", "gaussian"),
     "huge groups": (
-        lambda: simulated(RNG, 15, 3000, 1.0, 0.5),
+        lambda: simulated(rng(), 15, 3000, 1.0, 0.5),
         "y ~ x + (1 + x | g)",
         "gaussian",
     ),
@@ -183,7 +191,7 @@ def test_draws_too_many_to_keep(monkeypatch):
 
 def test_levels_of_a_model_without_other_terms(monkeypatch):
     monkeypatch.setattr("hiermod.models.plans.KEEP", 100)
-    frame = simulated(RNG, 6, 60, 1.0)
+    frame = simulated(rng(), 6, 60, 1.0)
     fit = hm.fit(frame, "y ~ 0 + (1 | g)", draws=50, warmup=100, seed=1, progress=False)
     found = fit.draw_effects("g", [2, 4], seed=1)["1|g"]
     assert found.shape == (4, 50, 2)
@@ -194,7 +202,7 @@ def test_levels_of_a_model_without_other_terms(monkeypatch):
 
 
 def test_a_fit_is_resumed_with_its_plan(tmp_path):
-    model = hm.model(simulated(RNG, 6, 60, 1.0), "y ~ x + (1 | g)")
+    model = hm.model(simulated(rng(), 6, 60, 1.0), "y ~ x + (1 | g)")
     options = {"draws": 40, "warmup": 60, "seed": 1, "progress": False}
     whole = model.fit(checkpoint=tmp_path / "a", checkpoint_every=0, **options)
     again = hm.resume(tmp_path / "a", progress=False)
