@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from types import SimpleNamespace
@@ -177,8 +177,7 @@ class Joint:
         at = tf.constant(position)
         with tf.GradientTape(persistent=True) as tape:
             tape.watch(at)
-            parts, jacobian = constrain(self.parts, at)
-            parts.append(self.data["y"])
+            parts = [*constrain(self.parts, at), self.data["y"]]
             densities = []
             for i, part in enumerate(self.distribution.model):
                 distribution = part(*reversed(parts[:i])) if callable(part) else part
@@ -198,7 +197,7 @@ class Joint:
                 if not np.isfinite(tape.gradient(density, at, unconnected_gradients="zero")).all()
             ]
         if not found:  # the way from unconstrained values, where they are huge
-            what = EVERYTHING.lower()
+            what, jacobian = EVERYTHING.lower(), log_jacobian(self.parts, at)
             if not np.isfinite(jacobian):
                 what = f"the Jacobian of the parameters is {float(jacobian):g}"
             everything = {self.names[key]: value for key, value in values.items()}
@@ -295,34 +294,31 @@ def arrays(specification: Specification, design: Design) -> dict[str, NDArray[An
     return out
 
 
-def constrain(parts: Sequence[Part], position: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor]:
-    """Values of the parts, and the log determinant of the Jacobian.
+def constrain(parts: Sequence[Part], position: tf.Tensor) -> list[tf.Tensor]:
+    """Values of the parts, each (..., *part.shape), at unconstrained positions (..., dimensions)."""
+    return [
+        raw if part.support == "real" else part.bijector.forward(raw)
+        for part, raw in _cut(parts, position)
+    ]
 
-    Parameters
-    ----------
-    parts : sequence of Part
-    position : tensor, shape (..., dimensions)
 
-    Returns
-    -------
-    list of tensor
-        One a part, each (..., *part.shape).
-    tensor, shape (...)
-    """
-    values, begin = [], 0
-    log_det = tf.zeros(tf.shape(position)[:-1], position.dtype)
+def log_jacobian(parts: Sequence[Part], position: tf.Tensor) -> tf.Tensor:
+    """Log determinant of the Jacobian of `constrain`, shape (...)."""
+    total = tf.zeros(tf.shape(position)[:-1], position.dtype)
+    for part, raw in _cut(parts, position):
+        if part.support != "real":
+            ndims = len(part.unconstrained_shape)
+            total += part.bijector.forward_log_det_jacobian(raw, event_ndims=ndims)
+    return total
+
+
+def _cut(parts: Sequence[Part], position: tf.Tensor) -> Iterator[tuple[Part, tf.Tensor]]:
+    """Each part with its own of the positions, in its shape."""
+    lead, begin = tf.shape(position)[:-1], 0
     for part in parts:
-        shape = part.unconstrained_shape
         raw = position[..., begin : begin + part.size]
-        raw = tf.reshape(raw, tf.concat([tf.shape(position)[:-1], shape], axis=0))
+        yield part, tf.reshape(raw, tf.concat([lead, part.unconstrained_shape], axis=0))
         begin += part.size
-        if part.support == "real":
-            values.append(raw)
-            continue
-        bijector = part.bijector
-        values.append(bijector.forward(raw))
-        log_det += bijector.forward_log_det_jacobian(raw, event_ndims=len(shape))
-    return values, log_det
 
 
 @lru_cache(maxsize=64)
@@ -332,9 +328,9 @@ def _log_density(source: str, parts: tuple[Part, ...]) -> Callable[[tf.Tensor, A
 
     def log_density(position: tf.Tensor, arguments: tuple[Data, Data]) -> tf.Tensor:
         data, prior = arguments
-        values, log_det = constrain(parts, position)
+        values = constrain(parts, position)
         model = functions.joint_distribution(data, prior).model
-        return add_log_prob(log_det, model, [*values, data["y"]])
+        return add_log_prob(log_jacobian(parts, position), model, [*values, data["y"]])
 
     return log_density
 

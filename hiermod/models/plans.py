@@ -29,6 +29,7 @@ from hiermod.models.joint import (
     add_log_prob,
     arrays,
     constrain,
+    log_jacobian,
 )
 from hiermod.models.places import at_values
 from hiermod.programs import compiled
@@ -168,7 +169,7 @@ class Plan:
         found = self.joint.explain(whole)
         if self._kept.all() or not found.startswith(EVERYTHING):
             return found
-        values, _ = constrain(self.parts, tf.constant(position))
+        values = constrain(self.parts, tf.constant(position))
         names = (self.joint.names[p.identifier] for p in self.parts)
         where = at_values(dict(zip(names, (v.numpy() for v in values), strict=True)))
         return f"The log density with {self.notes['integrated']} integrated out is not, {where}."
@@ -192,7 +193,7 @@ class Plan:
         """
         lead = position.shape[:-1]
         flat = position.reshape(-1, position.shape[-1])
-        found, _ = constrain(self.parts, tf.constant(flat))
+        found = constrain(self.parts, tf.constant(flat))
         values = {p.identifier: v for p, v in zip(self.parts, found, strict=True)}
         out = {name: v.numpy() for name, v in values.items()}
         moments: dict[str, tuple[FloatArray, FloatArray]] = {}
@@ -395,7 +396,7 @@ def _log_density(structure: Structure) -> Callable[[tf.Tensor, Any], tf.Tensor]:
 
     def log_density(position: tf.Tensor, arguments: tuple[Data, Data]) -> tf.Tensor:
         data, prior = arguments
-        found, log_det = constrain(structure.sampled, position)
+        found = constrain(structure.sampled, position)
         values = {p.identifier: v for p, v in zip(structure.sampled, found, strict=True)}
         listed = [values.get(p.identifier) for p in structure.parts]
         model = functions.joint_distribution(data, prior).model
@@ -406,6 +407,7 @@ def _log_density(structure: Structure) -> Callable[[tf.Tensor, Any], tf.Tensor]:
         else:
             by_row = functions.totals(data, functions.predict(data, values), values)
             total = data["constant"] + tf.reduce_sum(by_row, -1)
-        return add_log_prob(log_det + total, model, [*listed, None])
+        total += log_jacobian(structure.sampled, position)
+        return add_log_prob(total, model, [*listed, None])
 
     return log_density
