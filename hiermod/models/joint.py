@@ -295,7 +295,7 @@ def arrays(specification: Specification, design: Design) -> dict[str, NDArray[An
 
 
 def constrain(parts: Sequence[Part], position: tf.Tensor) -> list[tf.Tensor]:
-    """Values of the parts, each (..., *part.shape), at unconstrained positions (..., dimensions)."""
+    """Values of the parts, each (..., *part.shape), at positions (..., dimensions)."""
     return [
         raw if part.support == "real" else part.bijector.forward(raw)
         for part, raw in _cut(parts, position)

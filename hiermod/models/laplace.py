@@ -107,8 +107,7 @@ class Problem:
         mixed = marginal.mixed(self.triangle, [self._sums(slope * x) for x in self.z])
         first = [m - x for m, x in zip(mixed, z, strict=True)]
         cross = [[self._sums(curve * x * y) for y in self.z] for x in self.z]
-        half = marginal.turned([marginal.mixed(self.triangle, row) for row in cross])
-        second = marginal.turned([marginal.mixed(self.triangle, column) for column in half])
+        second = marginal.between(self.triangle, cross, self.triangle)
         for a in range(len(z)):
             second[a][a] += 1.0
         return first, second

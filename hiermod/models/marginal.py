@@ -141,19 +141,18 @@ def cholesky(matrix: list[Rows]) -> list[Rows]:
 
 def forward(triangle: list[Rows], right: Rows) -> Rows:
     """Solve with a lower triangle; of elements (chains, J), also (chains, columns, J)."""
+    triangle = _beside_columns(triangle, right)
     out: Rows = []
-    for a, row in enumerate(triangle):
-        left = right[a]
-        if left.shape.rank > row[a].shape.rank:
-            row = [x[:, None] for x in row]
-        for t in range(a):
-            left = left - row[t] * out[t]
-        out.append(left / row[a])
+    for row, left in zip(triangle, right, strict=True):
+        for x, known in zip(row, out, strict=False):
+            left = left - x * known
+        out.append(left / row[-1])
     return out
 
 
 def backward(triangle: list[Rows], right: Rows) -> Rows:
-    """Solve with the transpose of a lower triangle."""
+    """Solve with the transpose of a lower triangle, as `forward`."""
+    triangle = _beside_columns(triangle, right)
     out: Rows = [None] * len(triangle)
     for a in reversed(range(len(triangle))):
         left = right[a]
@@ -161,6 +160,13 @@ def backward(triangle: list[Rows], right: Rows) -> Rows:
             left = left - triangle[t][a] * out[t]
         out[a] = left / triangle[a][a]
     return out
+
+
+def _beside_columns(triangle: list[Rows], right: Rows) -> list[Rows]:
+    """Elements of the triangle, with an axis for columns if the right side has one."""
+    if right and right[0].shape.rank > triangle[0][0].shape.rank:
+        return [[x[:, None] for x in row] for row in triangle]
+    return triangle
 
 
 def sum_levels(x: tf.Tensor, index: tf.Tensor, levels: int) -> tf.Tensor:
@@ -177,6 +183,12 @@ def mixed(triangle: list[Rows], x: Rows) -> Rows:
         sum(tf.reshape(triangle[p][a], shape) * x[p] for p in range(a, len(x)))
         for a in range(len(x))
     ]
+
+
+def between(left: list[Rows], cross: list[Rows], right: list[Rows]) -> list[Rows]:
+    """Lambda' C Lambda of every level, from C by effect and effect and the Lambda of each."""
+    half = turned([mixed(right, row) for row in cross])
+    return turned([mixed(left, column) for column in half])
 
 
 def turned(rows: list[Rows]) -> list[Rows]:
@@ -197,6 +209,8 @@ class Eliminated:
         and of that one, (chains, J).
     to_root : list of Rows
         For each block, by effect, (chains, columns + 1, J); the last column is the response.
+    scale : tensor, shape (chains, columns + 1)
+        What those columns are still to be multiplied by.
     root : list of Rows
         The Cholesky factor of the root, elements (chains,).
     right : Rows
@@ -208,6 +222,7 @@ class Eliminated:
     triangles: list[list[Rows]]
     couplings: list[dict[int, list[Rows]]]
     to_root: list[Rows]
+    scale: tf.Tensor
     root: list[Rows]
     right: Rows
     log_density: tf.Tensor
@@ -232,35 +247,54 @@ def eliminate(layout: Layout, values: Values, data: Mapping[str, Any]) -> Elimin
     scale *= inverse[:, None]
     levels, in_root, corner = _response(layout, values, data)
 
+    wide = [
+        [_beside(x, y) for x, y in zip(tf.unstack(fixed), response, strict=True)]
+        for fixed, response in zip(data["to_root"], levels, strict=True)
+    ]
+    alone = n == 1 and max(chain[0].effects, scale.shape[1]) <= UNROLLED
+    eliminated = _alone if alone else _nested
+    triangles, couplings, to_root, log_det, gram = eliminated(chain, relative, wide, data)
+    last = tf.concat([in_root, corner[:, None]], -1)
+    left = tf.concat([_beside(data["root"], in_root), last[:, :, None]], 2) - gram
+    left = left * scale[:, :, None] * scale[:, None, :] + data["prior"]
+    *rows, response = (tf.unstack(row, axis=-1) for row in tf.unstack(left, axis=-2))
+    root = cholesky([row[: a + 1] for a, row in enumerate(rows)])
+    right = forward(root, response[:-1])
+    squares = response[-1]
+    for row, white in zip(root, right, strict=True):
+        log_det += 2.0 * tf.math.log(row[-1])
+        squares -= white * white
+    spread = data["rows"] * (np.log(2 * np.pi) - 2.0 * tf.math.log(inverse))
+    log_density = -0.5 * (spread + log_det + squares)
+    return Eliminated(triangles, couplings, to_root, scale, root, right, log_density)
+
+
+Factors = tuple[list[list[Rows]], list[dict[int, list[Rows]]], list[Rows], tf.Tensor, tf.Tensor]
+"""``triangles``, ``couplings`` and ``to_root`` of `Eliminated`, the log determinant, and products
+of the columns of the root that the blocks account for."""
+
+
+def _nested(
+    chain: tuple[Block, ...], relative: list[list[Rows]], wide: list[Rows], data: Mapping[str, Any]
+) -> Factors:
+    """Blocks, each nested in the next."""
+    n = len(chain)
     couplings: list[dict[int, list[Rows]]] = []
-    to_root: list[Rows] = []
     for i, block in enumerate(chain):
-        found = {}
-        for k in range(i, n):
-            cross = [tf.unstack(row[:, None]) for row in tf.unstack(data["cross"][i][k - i])]
-            half = turned([mixed(relative[k], row) for row in cross])
-            found[k] = turned([mixed(relative[i], column) for column in half])
+        rows = [_cross(c) for c in data["cross"][i]]
+        found = {k: between(relative[i], rows[k - i], relative[k]) for k in range(i, n)}
         for a in range(block.effects):
             found[i][a][a] += 1.0
         couplings.append(found)
-        wide = [
-            _beside(x, y) * scale[:, :, None]
-            for x, y in zip(tf.unstack(data["to_root"][i]), levels[i], strict=True)
-        ]
-        to_root.append(mixed(relative[i], wide))
-    last = tf.concat([in_root, corner[:, None]], -1)
-    left = tf.concat([_beside(data["root"], in_root), last[:, :, None]], 2)
-    left = left * scale[:, :, None] * scale[:, None, :] + data["prior"]
-
-    log_det = tf.zeros_like(inverse)
+    to_root = [mixed(root, columns) for root, columns in zip(relative, wide, strict=True)]
+    log_det, gram = tf.constant(0.0, tf.float64), tf.constant(0.0, tf.float64)
     triangles = []
     for i in range(n):
         triangle = cholesky(couplings[i][i])
-        log_det += 2.0 * sum(tf.reduce_sum(tf.math.log(row[-1]), -1) for row in triangle)
+        log_det += _log_det(triangle)
         triangles.append(triangle)
         to_root[i] = forward(triangle, to_root[i])
-        for x in to_root[i]:
-            left -= _gram(x)
+        gram += _gram(to_root[i])
         for k in range(i + 1, n):
             couplings[i][k] = turned([forward(triangle, c) for c in turned(couplings[i][k])])
         for k in range(i + 1, n):
@@ -277,27 +311,98 @@ def eliminate(layout: Layout, values: Values, data: Mapping[str, Any]) -> Elimin
                         couplings[k][m][b][c] -= up(total)
                 total = sum(x[:, None] * y for x, y in zip(column, to_root[i], strict=True))
                 to_root[k][b] -= up(total)
-    *rows, response = (tf.unstack(row, axis=-1) for row in tf.unstack(left, axis=-2))
-    root = cholesky([row[: a + 1] for a, row in enumerate(rows)])
-    right = forward(root, response[:-1])
-    squares = response[-1]
-    for row, white in zip(root, right, strict=True):
-        log_det += 2.0 * tf.math.log(row[-1])
-        squares -= white * white
-    spread = data["rows"] * (np.log(2 * np.pi) - 2.0 * tf.math.log(inverse))
-    return Eliminated(
-        triangles, couplings, to_root, root, right, -0.5 * (spread + log_det + squares)
-    )
+    return triangles, couplings, to_root, log_det, gram
 
 
-def _gram(x: tf.Tensor) -> tf.Tensor:
-    """Products of columns (chains, columns, J), summed over the levels."""
-    if x.shape[1] > UNROLLED:
-        return tf.matmul(x, x, transpose_b=True)
-    columns = tf.unstack(x, axis=1)  # sums that XLA fuses with what makes the columns
-    sums = [[tf.reduce_sum(a * b, -1) for b in columns[: i + 1]] for i, a in enumerate(columns)]
-    whole = range(len(columns))
-    return tf.stack([tf.stack([sums[max(i, j)][min(i, j)] for j in whole], -1) for i in whole], -2)
+def _alone(
+    chain: tuple[Block, ...], relative: list[list[Rows]], wide: list[Rows], data: Mapping[str, Any]
+) -> Factors:
+    """A single block, with a derivative in closed form.
+
+    Automatic differentiation keeps three times as many arrays of the size of the levels. With
+    A = I + Lambda' G Lambda = L L' and V = L^-1 Lambda' B, and g and M the adjoints of log det A
+    and of V'V, the adjoints of Lambda and of B are, with H = L^-T V M and
+    N = L^-T (g I - V M V') L^-1, ``2 sum_j (G Lambda N + B H')`` and ``2 Lambda H``.
+    """
+    size, cross = chain[0].effects, _cross(data["cross"][0][0])
+    pairs = [(a, b) for a in range(size) for b in range(a + 1)]
+
+    @tf.custom_gradient
+    def found(*given: tf.Tensor) -> Any:
+        root: list[Rows] = [[] for _ in range(size)]
+        for (a, _), x in zip(pairs, given, strict=False):
+            root[a].append(x)
+        columns = turned([tf.unstack(x, axis=1) for x in given[len(pairs) :]])
+        matrix = between(root, cross, root)
+        for a in range(size):
+            matrix[a][a] += 1.0
+        triangle = cholesky(matrix)
+        white = [forward(triangle, mixed(root, column)) for column in columns]
+
+        def gradient(of_det: tf.Tensor, of_gram: tf.Tensor, *_: tf.Tensor) -> Rows:
+            weights = 0.5 * (of_gram + tf.linalg.matrix_transpose(of_gram))
+            weighed = [
+                [
+                    dot([weights[:, i, j, None] for j in range(len(white))], row)
+                    for row in turned(white)
+                ]
+                for i in range(len(white))
+            ]
+            inner = [[-dot(x, y) for y in turned(white)] for x in turned(weighed)]
+            for a in range(size):
+                inner[a][a] += of_det[:, None]
+            inner = [backward(triangle, row) for row in inner]
+            inner = [backward(triangle, column) for column in turned(inner)]
+            solved = [backward(triangle, column) for column in weighed]
+            reach = [mixed(root, row) for row in cross]
+            of_root = [
+                dot(reach[a], inner[b]) + dot(turned(columns)[a], turned(solved)[b])
+                for a, b in pairs
+            ]
+            of_columns = turned([deviations(root, column) for column in solved])
+            return [2.0 * tf.reduce_sum(x, -1) for x in of_root] + [
+                2.0 * tf.stack(x, 1) for x in of_columns
+            ]
+
+        flat = [x for row in triangle for x in row]
+        stacked = [tf.stack(x, 1) for x in turned(white)]
+        return (_log_det(triangle), _gram(stacked), *flat, *stacked), gradient
+
+    log_det, gram, *rest = found(*(relative[0][a][b] for a, b in pairs), *wide[0])
+    triangle: list[Rows] = [[] for _ in range(size)]
+    for (a, _), x in zip(pairs, rest, strict=False):
+        triangle[a].append(x)
+    return [triangle], [{}], [rest[len(pairs) :]], log_det, gram
+
+
+def dot(left: Rows, right: Rows) -> tf.Tensor:
+    """Sum of products."""
+    return sum(x * y for x, y in zip(left, right, strict=True))
+
+
+def _cross(products: tf.Tensor) -> list[Rows]:
+    """Cross-products by effect and effect, (1, J)."""
+    return [tf.unstack(row[:, None]) for row in tf.unstack(products)]
+
+
+def _log_det(triangle: list[Rows]) -> tf.Tensor:
+    """Of all levels, from Cholesky factors."""
+    return 2.0 * sum(tf.reduce_sum(tf.math.log(row[-1]), -1) for row in triangle)
+
+
+def _gram(rows: Rows) -> tf.Tensor:
+    """Products of columns (chains, columns, J), summed over effects and levels."""
+    size = rows[0].shape[1]
+    if size > UNROLLED:
+        return tf.add_n([tf.matmul(x, x, transpose_b=True) for x in rows])
+    split = [tf.unstack(x, axis=1) for x in rows]
+
+    def product(i: int, j: int) -> tf.Tensor:
+        return tf.reduce_sum(sum(columns[i] * columns[j] for columns in split), -1)
+
+    sums = [[product(i, j) for j in range(i + 1)] for i in range(size)]
+    whole = [[sums[max(i, j)][min(i, j)] for j in range(size)] for i in range(size)]
+    return tf.stack([tf.stack(row, -1) for row in whole], -2)
 
 
 def _beside(fixed: tf.Tensor, response: tf.Tensor) -> tf.Tensor:
@@ -426,7 +531,8 @@ def draw(
         z = z if block.noncentered else block.scale(values)[..., None] * z
         out[block.identifier] = z
         begin += block.size
-    against = tf.stack([*(-z for z in root), tf.ones_like(values[layout.sigma])], -1)[:, None]
+    against = tf.stack([*(-z for z in root), tf.ones_like(values[layout.sigma])], -1)
+    against = (against * found.scale)[:, None]
     drawn: dict[int, Rows] = {}
     for i in reversed(range(len(layout.chain))):
         block = layout.chain[i]
@@ -450,8 +556,9 @@ def draw(
 
 
 def deviations(triangle: list[Rows], z: Rows) -> Rows:
-    """Lambda z, each (draws, J)."""
-    return [sum(x[:, None] * z[b] for b, x in enumerate(row)) for row in triangle]
+    """Lambda z, each (draws, ..., J)."""
+    shape = (-1,) + (1,) * (z[0].shape.rank - 1)
+    return [sum(tf.reshape(x, shape) * z[b] for b, x in enumerate(row)) for row in triangle]
 
 
 def _moments(triangle: list[Rows], factor: list[Rows], mean: Rows) -> Moments:

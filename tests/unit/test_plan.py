@@ -127,6 +127,18 @@ def test_integral(case):
     np.testing.assert_allclose(found, expected, rtol=1e-8)
 
 
+@pytest.mark.parametrize("case", CASES)
+def test_gradient(case):
+    formula, options = CASES[case]
+    plan = hm.model(data(), formula, **options).plan()
+    position = np.random.default_rng(4).normal(0, 0.5, (1, plan.dimensions))
+    _, gradient = value_and_gradient(plan.log_density, tf.constant(position), plan.arguments)
+    step = 1e-5 * np.eye(plan.dimensions)
+    around = tf.constant(np.concatenate([position + step, position - step]))
+    ahead, behind = np.split(plan.log_density(around, plan.arguments).numpy(), 2)
+    np.testing.assert_allclose(gradient[0], (ahead - behind) / 2e-5, rtol=1e-5, atol=1e-5)
+
+
 def test_the_response_is_multivariate_normal():
     # The same by SciPy: mean and covariance of the response, everything gaussian integrated out.
     frame = data()
