@@ -337,6 +337,7 @@ class _Run:
     seconds: float = 0.0
     tries: int = 0
     region: str | None = None
+    ahead: tuple[int, list[Any]] | None = None
     explain: Explain | None = None
     rows: dict[str, list[dict[str, NDArray[Any]]]] = field(
         default_factory=lambda: {"window": [], "warmup": [], "draws": []}
@@ -409,14 +410,23 @@ class _Run:
             tf.constant(count),
         )
 
-    def part(self, group: int) -> tuple[State, Any]:
-        """State and random numbers of a group of chains."""
+    def noise(self, block: int) -> list[Any]:
+        """Random numbers of a block, for every group of chains."""
+        if self.ahead is None or self.ahead[0] != block:
+            size, draw = self.chains // self.groups, SAMPLERS[self.settings.sampler].draw_noise
+            # Generators of their own: the draws depend on the seed, the block and the group alone.
+            seeds = [[self.settings.seed, block + 1, group] for group in range(self.groups)]
+            generators = map(np.random.default_rng, seeds)
+            found = [draw(g, self.capacity, size, len(self.unit)) for g in generators]
+            self.ahead = block, found
+        return self.ahead[1]
+
+    def parts(self) -> list[tuple[State, Any]]:
+        """State of every group of chains, and its random numbers for the next block."""
         size = self.chains // self.groups
-        # A generator of its own: the draws depend on the seed, the block and the group alone.
-        generator = np.random.default_rng([self.settings.seed, self.blocks + 1, group])
-        sampler = SAMPLERS[self.settings.sampler]
-        noise = sampler.draw_noise(generator, self.capacity, size, len(self.unit))
-        return State(*(x[group * size : (group + 1) * size] for x in self.state)), noise
+        cut = [slice(g * size, (g + 1) * size) for g in range(self.groups)]
+        states = [State(*(x[own] for x in self.state)) for own in cut]
+        return list(zip(states, self.noise(self.blocks), strict=True))
 
     def settle(self) -> bool:
         """Evaluate the density at the start, by one transition of no length; whether it is finite.
@@ -426,8 +436,7 @@ class _Run:
         tuning = self.tuning(1, adapt=False, max_steps=1)
         still = _start_step(-np.inf, 1.0)
         states, finite = [], True
-        for group in range(self.groups):
-            state, noise = self.part(group)
+        for state, noise in self.parts():
             state = state._replace(log_density=tf.fill(state.log_density.shape, UNKNOWN))
             state, _, rows = self.program(state, still, tuning, noise, self.data)
             states.append(state)
@@ -437,30 +446,32 @@ class _Run:
 
     def ready(self) -> bool:
         """Whether the block is compiled."""
-        state, noise = self.part(0)
+        state, noise = self.parts()[0]
         tuning = self.tuning(1, adapt=False, max_steps=1)
         return bool(self.program.ready(state, self.step, tuning, noise, self.data))
 
     def block(self, count: int, *, adapt: bool, max_steps: int) -> None:
         """Run `count` transitions and keep their rows, arrays of shape (count, chains, ...)."""
         tuning = self.tuning(count, adapt=adapt, max_steps=max_steps)
-        groups, size = self.groups, self.chains // self.groups
+        size, parts = self.chains // self.groups, self.parts()
 
-        def one(group: int) -> tuple[State, StepSize, dict[str, NDArray[Any]], Any]:
-            state, noise = self.part(group)
+        def one(part: tuple[State, Any]) -> tuple[State, StepSize, dict[str, NDArray[Any]]]:
+            state, noise = part
             state, step, rows = self.program(state, self.step, tuning, noise, self.data)
             out = {n: v.numpy()[:count] for n, v in zip(Transitions._fields, rows, strict=True)}
             # Common to the chains of a group.
             out["step_size"] = np.repeat(out["step_size"][:, None], size, axis=1)
-            return state, step, out, noise
+            return state, step, out
 
-        states, steps, outs, noises = zip(*workers().map(one, range(groups)), strict=True)
+        running = workers().map(one, parts)
+        self.noise(self.blocks + 1)  # meanwhile
+        states, steps, outs = zip(*running, strict=True)
         out = {name: np.concatenate([o[name] for o in outs], axis=1) for name in outs[0]}
         if self.settings.sampler == "nuts":
             # A tree of d doublings has 2^(d - 1) to 2^d - 1 steps: d is their number of bits.
             out["tree_depth"] = np.frexp(out["n_steps"])[1]
         if not adapt and out["nonfinite"].any():
-            self.look(out, np.concatenate([n.momentum for n in noises], axis=1), tuning.metric)
+            self.look(out, np.concatenate([n.momentum for _, n in parts], axis=1), tuning.metric)
         state = State(*(tf.concat(parts, axis=0) for parts in zip(*states, strict=True)))
         # Dual averaging is linear in the acceptance: the mean of the groups' is that of all chains.
         step = StepSize(*(tf.reduce_mean(parts, axis=0) for parts in zip(*steps, strict=True)))
