@@ -75,11 +75,13 @@ class _Residuals:
 
     def __init__(self, design: Design, family: families.Family, link: Link) -> None:
         response = design.response
+        if link.name == "identity":  # a location is about as well known as a mean
+            family = families.FAMILIES["gaussian"]
         self._text = families.likelihood(family, link)
         # The dispersion is one here and estimated later; the mean does not depend on it.
         self._arguments = {
             "data": {"trials": response.trials},
-            **dict.fromkeys(family.parameters, np.ones(1)),
+            **{name: np.array([p.typical]) for name, p in family.parameters.items()},
         }
         self._y = tf.constant(response.values)
         self._weights = np.ones(design.n_rows) if response.weights is None else response.weights

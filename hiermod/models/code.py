@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import re
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hiermod.models import program
+from hiermod.models.distributions import OWN, Row, chances, rising
 from hiermod.models.joint import Joint
 from hiermod.models.weighted import Weighted
 
@@ -36,8 +38,7 @@ def code(joint: Joint) -> str:
         f"# {title}   (family {specification.family.name}, link {specification.link.name})",
         program.HEADER + extra,
     ]
-    if specification.design.response.weights is not None:
-        parts.append(inspect.getsource(Weighted).replace(": Any", "").replace(" -> Any", ""))
+    parts += _own(body)
     parts.append(body)
     arrays = {name: value.numpy() for name, value in joint.data.items()}
     lines = "\n".join(f'    "{name}": {_literal(value)},' for name, value in arrays.items())
@@ -47,6 +48,23 @@ def code(joint: Joint) -> str:
         f"# joint.log_prob([{names}, data['y']]) is the log density."
     )
     return "\n\n".join(parts) + "\n"
+
+
+def _own(body: str) -> list[str]:
+    """Source of the distributions in a program that TFP does not have, and of what they use."""
+    known = {"Weighted": Weighted, "Row": Row, "rising": rising, "chances": chances, **OWN}
+    text, used = body, []
+    for name in reversed(known):  # users come after what they use
+        if re.search(rf"(?<![.\w]){name}\(", text):
+            used.append(inspect.getsource(known[name]))
+            text += used[-1]
+    types = re.compile(r"(: | -> )(Any|None|tf\.\w+|tuple\[[^]]*\]|bool)(?=[,):]| =)")
+    return [
+        types.sub("", source)
+        .replace(" = None)", "=None)")
+        .replace("  # type: ignore[name-defined]", "")
+        for source in reversed(used)
+    ]
 
 
 def _literal(array: NDArray[Any]) -> str:

@@ -45,6 +45,8 @@ class Defaults:
         m and s of the module's text.
     spread : float
         Standard deviation of the response, for auxiliary parameters.
+    least : float
+        The smallest response.
     probability : bool
         Whether the mean is a probability.
     intercept_scale : float
@@ -58,6 +60,7 @@ class Defaults:
     location: float
     unit: float
     spread: float
+    least: float
     probability: bool
     intercept_scale: float
     whole: float
@@ -66,11 +69,10 @@ class Defaults:
     @classmethod
     def of(cls, design: Design, family: Family, link: Link, center: bool) -> Defaults:
         """Read the scales off the data."""
-        spread = float(np.std(design.response.values)) or 1.0
+        y = family.scaled(design.response.values)
+        spread = float(np.std(y)) or 1.0
         probability = not family.location
-        unit = 0.6 if link.name == "probit" else 1.0
-        if family.unit == "sd" and link.name == "identity":
-            unit = spread
+        unit = float(evaluate(link.unit, y=y)) or 1.0
         location = typical_eta(design, family, link) if family.location else 0.0
         variance = ((1.5 if probability else 2.5) * unit) ** 2
         if not center:
@@ -81,6 +83,7 @@ class Defaults:
             location,
             unit,
             spread,
+            float(design.response.values.min()),
             probability,
             intercept_scale=float(np.sqrt(variance)),
             whole=unit if carried else whole,
@@ -115,8 +118,9 @@ class Defaults:
 
     def auxiliary(self, auxiliary: Auxiliary) -> Prior:
         """Of a family's parameter beside the mean."""
-        text = auxiliary.prior.format(sd=self.spread, per_sd=1 / self.spread)
-        return parse(text, "default, scaled to y")
+        text = auxiliary.prior.format(sd=self.spread, per_sd=1 / self.spread, least=self.least)
+        scaled = text != auxiliary.prior
+        return parse(text, "default, scaled to y" if scaled else "default")
 
 
 def _one(values: tuple[float, ...]) -> float | tuple[float, ...]:
@@ -131,11 +135,11 @@ def is_index(columns: FloatArray) -> bool:
 
 def typical_eta(design: Design, family: Family, link: Link) -> float:
     """The linear predictor that gives the mean response, kept off the ends of its support."""
-    y, trials = design.response.values, design.response.trials
+    y, trials = family.scaled(design.response.values), design.response.trials
     mean = float(np.mean(y) if trials is None else np.sum(y) / max(np.sum(trials), 1.0))
     if not family.location:
         mean = float(np.clip(mean, 0.05, 0.95))
-    elif link.name != "identity":
+    elif link.name != "identity" and (family.counts or family.lower < 0):
         mean = max(mean, 0.1)
     offset = 0.0 if design.offset is None else float(np.mean(design.offset))
     return float(evaluate(link.eta, mean=mean)) - offset

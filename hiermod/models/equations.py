@@ -191,7 +191,7 @@ def _lines(s: Specification, n: _Text | _Latex) -> Iterator[tuple[str, str, str]
     mean = n.mean(s)
     arguments = [n.trials()] if s.family.trials else []
     arguments += [mean, *(n.parameter(p) for p in s.auxiliary)]
-    yield n.column(s.design.response.name), "~", n.call(s.family.density, ", ".join(arguments))
+    yield n.column(s.design.response.name), "~", n.call(s.family.called, ", ".join(arguments))
     yield n.link(s, mean), "=", " + ".join(_terms(s, n))
     for g in s.groups:
         yield from _effects(g, n)

@@ -16,135 +16,342 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Auxiliary:
-    """A positive parameter of a family beside the mean.
+    """A parameter of a family beside the mean.
 
     Attributes
     ----------
     symbol : str
         In LaTeX.
     prior : str
-        Its default prior, where ``{sd}`` is the standard deviation of the response and
-        ``{per_sd}`` one over it.
+        Its default prior, where ``{sd}`` is the standard deviation of the response (of its
+        logarithm, if the family's `log_scale` is true), ``{per_sd}`` one over it and ``{least}``
+        the smallest response.
+    support : str
+        ``"positive"``, ``"probability"`` or ``"real"``.
+    typical : float
+        A value where the density is well behaved.
     """
 
     symbol: str
     prior: str
+    support: str = "positive"
+    typical: float = 1.0
 
 
 @dataclass(frozen=True)
 class Family:
-    """A distribution of the response given its mean.
+    """A distribution of the response given its mean, or another location.
 
     Attributes
     ----------
     name : str
+    likelihood : str
+        Expression of the TFP distribution of one row. It may use ``{mean}``, ``{log_mean}`` and
+        ``{logit_mean}``, which the link fills in, ``data["trials"]``, its parameters by name, and
+        beside those of ``tfd`` the distributions of `hiermod.models.distributions`.
     links : tuple of str
         Links that it can have, its default first: those whose means lie in the range of the
         parameter for every linear predictor.
-    likelihood : str
-        Expression of the TFP distribution of one row. It may use ``{mean}``, ``{log_mean}`` and
-        ``{logit_mean}``, which the link fills in, ``data["trials"]``, and its parameters by name.
-    fitted : str
-        Expression of the expected response, with ``{mean}``.
+    parameters : dict
+        The parameters beside the mean, by name.
     totals : str
         Expression of the log-likelihood of rows with equal predictors, but for a constant: of
         ``data["count"]`` rows (or trials) with the sum ``data["total"]`` and the sum of squares
-        ``data["within"]`` about their mean.
+        ``data["within"]`` about their mean. Empty where it does not depend on them alone.
     density : str
-        Name of the distribution in equations.
-    parameters : dict
-        The parameters beside the mean, by name.
+        Name of the distribution in equations; that of the family if empty.
     counts : bool
         Whether the response must be a whole number.
     lower, upper : float
-        The support of the response, ends included; ``upper`` is the number of trials if
-        `trials` is true.
+        The support of the response; ``upper`` is the number of trials if `trials` is true.
+    ends : str
+        Which ends belong to it, as in intervals: ``"[]"``, ``"()"``, ``"[)"`` or ``"(]"``.
     trials : bool
         Whether the response comes with a number of trials.
     location : bool
         Whether the response carries a location for the default prior of the intercept; if not,
-        the location is zero on the link scale.
+        the mean is a probability, and the location is zero on the link scale.
+    log_scale : bool
+        Whether the mean is one of logarithms of the response.
     residual : str
         The standard deviation of a normal distribution about the mean, if that is what the family
         is: then effects integrate out.
-    unit : str
-        What a unit of the linear predictor is worth in default priors: ``"sd"`` when it is a unit
-        of the response (its standard deviation is the scale), else ``"link"`` (scale one).
     """
 
     name: str
-    links: tuple[str, ...]
     likelihood: str
-    fitted: str
-    totals: str
-    density: str
+    links: tuple[str, ...]
     parameters: dict[str, Auxiliary] = field(default_factory=dict)
+    totals: str = ""
+    density: str = ""
     counts: bool = False
     lower: float = -np.inf
     upper: float = np.inf
+    ends: str = "[]"
     trials: bool = False
     location: bool = True
+    log_scale: bool = False
     residual: str = ""
-    unit: str = "link"
 
+    @property
+    def called(self) -> str:
+        """Name of the distribution in equations."""
+        return self.density or self.name
+
+    def scaled(self, y: FloatArray) -> FloatArray:
+        """The response, or what of it has a logarithm, on the scale of the mean."""
+        return np.log(y[y > 0]) if self.log_scale and (y > 0).any() else y
+
+
+REAL = ("identity", "log")
+POSITIVE = ("log", "softplus", "squareplus")
+PROBABILITY = ("logit", "probit", "probit_approx", "cloglog", "cauchit")
 
 LOGISTIC = 'data["total"] * ({logit_mean}) - data["count"] * tf.math.softplus({logit_mean})'
 """Of successes among trials."""
 
-FAMILIES: dict[str, Family] = {
-    family.name: family
-    for family in (
-        Family(
-            name="gaussian",
-            links=("identity", "log"),
-            likelihood="tfd.Normal(loc={mean}, scale=sigma[..., tf.newaxis])",
-            fitted="{mean}",
-            totals=(
-                '-0.5 * (data["count"] * (data["total"] / data["count"] - ({mean})) ** 2'
-                ' + data["within"]) / sigma[..., tf.newaxis] ** 2'
-                ' - data["count"] * tf.math.log(sigma[..., tf.newaxis])'
-            ),
-            density="normal",
-            parameters={"sigma": Auxiliary(r"\sigma", "exponential({per_sd})")},
-            residual="sigma",
-            unit="sd",
+RATE = 'data["total"] * ({log_mean}) - data["count"] * tf.exp({log_mean})'
+"""Of counts."""
+
+SIGMA = Auxiliary(r"\sigma", "exponential({per_sd})")
+NU = Auxiliary(r"\nu", "gamma(2, 0.1)", typical=5.0)
+SHAPE = Auxiliary(r"\alpha", "gamma(2, 0.5)")
+PHI = Auxiliary(r"\phi", "gamma(2, 0.1)", typical=5.0)
+ZERO = Auxiliary(r"\pi", "beta(1, 1)", "probability", typical=0.1)
+
+POISSON = "tfd.Poisson(log_rate={log_mean})"
+NEGATIVE_BINOMIAL = "NegativeBinomial(log_mean={log_mean}, shape=shape)"
+BINOMIAL = 'tfd.Binomial(total_count=data["trials"], logits={logit_mean})'
+BETA_BINOMIAL = 'BetaBinomial(trials=data["trials"], logit_mean={logit_mean}, phi=phi)'
+GAMMA = "Gamma(log_mean={log_mean}, shape=shape)"
+LOG_NORMAL = "tfd.LogNormal(loc={mean}, scale=sigma)"
+BETA = "Beta(logit_mean={logit_mean}, phi=phi)"
+
+_ALL = (
+    Family(
+        "gaussian",
+        "tfd.Normal(loc={mean}, scale=sigma)",
+        REAL,
+        {"sigma": SIGMA},
+        totals=(
+            '-0.5 * (data["count"] * (data["total"] / data["count"] - ({mean})) ** 2'
+            ' + data["within"]) / sigma ** 2 - data["count"] * tf.math.log(sigma)'
         ),
-        Family(
-            name="bernoulli",
-            links=("logit", "probit", "cloglog"),
-            likelihood="tfd.Bernoulli(logits={logit_mean}, dtype=tf.float64)",
-            fitted="{mean}",
-            totals=LOGISTIC,
-            density="bernoulli",
-            counts=True,
-            lower=0,
-            upper=1,
-            location=False,
+        density="normal",
+        residual="sigma",
+    ),
+    Family(
+        "student",
+        "tfd.StudentT(df=nu, loc={mean}, scale=sigma)",
+        REAL,
+        {"sigma": SIGMA, "nu": NU},
+        density="student_t",
+    ),
+    Family(
+        "skew_normal",
+        "SkewNormal(mean={mean}, sd=sigma, alpha=alpha)",
+        REAL,
+        {"sigma": SIGMA, "alpha": Auxiliary(r"\alpha", "normal(0, 4)", "real")},
+    ),
+    Family("laplace", "tfd.Laplace(loc={mean}, scale=sigma)", REAL, {"sigma": SIGMA}),
+    Family(
+        "asym_laplace",
+        "AsymmetricLaplace(loc={mean}, scale=sigma, quantile=quantile)",
+        REAL,
+        {
+            "sigma": SIGMA,
+            "quantile": Auxiliary("q", "beta(1, 1)", "probability", typical=0.5),
+        },
+    ),
+    Family("gumbel", "tfd.Gumbel(loc={mean}, scale=sigma)", REAL, {"sigma": SIGMA}),
+    Family(
+        "exgaussian",
+        "ExGaussian(mean={mean}, scale=sigma, beta=beta)",
+        REAL,
+        {"sigma": SIGMA, "beta": Auxiliary(r"\beta", "exponential({per_sd})")},
+    ),
+    Family(
+        "von_mises",
+        "tfd.VonMises(loc={mean}, concentration=kappa)",
+        ("tan_half",),
+        {"kappa": Auxiliary(r"\kappa", "gamma(2, 0.1)")},
+        lower=-np.pi,
+        upper=np.pi,
+    ),
+    Family(
+        "lognormal",
+        LOG_NORMAL,
+        ("identity",),
+        {"sigma": SIGMA},
+        lower=0,
+        ends="()",
+        log_scale=True,
+    ),
+    Family(
+        "shifted_lognormal",
+        "ShiftedLogNormal(loc={mean}, scale=sigma, shift=ndt)",
+        ("identity",),
+        {"sigma": SIGMA, "ndt": Auxiliary(r"\tau", "uniform(0, {least})", typical=0.0)},
+        lower=0,
+        ends="()",
+        log_scale=True,
+    ),
+    Family("gamma", GAMMA, POSITIVE, {"shape": SHAPE}, lower=0, ends="()"),
+    Family(
+        "weibull",
+        "Weibull(log_mean={log_mean}, shape=shape)",
+        POSITIVE,
+        {"shape": SHAPE},
+        lower=0,
+        ends="()",
+    ),
+    Family(
+        "exponential",
+        "tfd.Exponential(rate=tf.exp(-({log_mean})))",
+        POSITIVE,
+        totals='-data["count"] * ({log_mean}) - data["total"] * tf.exp(-({log_mean}))',
+        lower=0,
+    ),
+    Family(
+        "inverse_gaussian",
+        "InverseGaussian(log_mean={log_mean}, shape=shape)",
+        POSITIVE,
+        {"shape": Auxiliary(r"\lambda", "gamma(1, 0.1)")},
+        lower=0,
+        ends="()",
+    ),
+    Family(
+        "beta",
+        BETA,
+        PROBABILITY,
+        {"phi": PHI},
+        lower=0,
+        upper=1,
+        ends="()",
+        location=False,
+    ),
+    Family(
+        "bernoulli",
+        "tfd.Bernoulli(logits={logit_mean}, dtype=tf.float64)",
+        PROBABILITY,
+        totals=LOGISTIC,
+        counts=True,
+        lower=0,
+        upper=1,
+        location=False,
+    ),
+    Family(
+        "binomial",
+        BINOMIAL,
+        PROBABILITY,
+        totals=LOGISTIC,
+        counts=True,
+        lower=0,
+        trials=True,
+        location=False,
+    ),
+    Family(
+        "beta_binomial",
+        BETA_BINOMIAL,
+        PROBABILITY,
+        {"phi": PHI},
+        counts=True,
+        lower=0,
+        trials=True,
+        location=False,
+    ),
+    Family("poisson", POISSON, POSITIVE, totals=RATE, counts=True, lower=0),
+    Family("negbinomial", NEGATIVE_BINOMIAL, POSITIVE, {"shape": SHAPE}, counts=True, lower=0),
+    Family(
+        "geometric",
+        "NegativeBinomial(log_mean={log_mean}, shape=np.float64(1))",
+        POSITIVE,
+        totals=(
+            'data["total"] * ({log_mean})'
+            ' - (data["total"] + data["count"]) * tf.math.softplus({log_mean})'
         ),
-        Family(
-            name="binomial",
-            links=("logit", "probit", "cloglog"),
-            likelihood='tfd.Binomial(total_count=data["trials"], logits={logit_mean})',
-            fitted='data["trials"] * {mean}',
-            totals=LOGISTIC,
-            density="binomial",
-            counts=True,
-            lower=0,
-            trials=True,
-            location=False,
-        ),
-        Family(
-            name="poisson",
-            links=("log",),
-            likelihood="tfd.Poisson(log_rate={log_mean})",
-            fitted="{mean}",
-            totals='data["total"] * ({log_mean}) - data["count"] * tf.exp({log_mean})',
-            density="poisson",
-            counts=True,
-            lower=0,
-        ),
-    )
-}
+        counts=True,
+        lower=0,
+    ),
+    Family(
+        "zero_inflated_poisson",
+        f"Inflated({POISSON}, zi)",
+        POSITIVE,
+        {"zi": ZERO},
+        counts=True,
+        lower=0,
+    ),
+    Family(
+        "zero_inflated_negbinomial",
+        f"Inflated({NEGATIVE_BINOMIAL}, zi)",
+        POSITIVE,
+        {"shape": SHAPE, "zi": ZERO},
+        counts=True,
+        lower=0,
+    ),
+    Family(
+        "zero_inflated_binomial",
+        f"Inflated({BINOMIAL}, zi)",
+        PROBABILITY,
+        {"zi": ZERO},
+        counts=True,
+        lower=0,
+        trials=True,
+        location=False,
+    ),
+    Family(
+        "zero_inflated_beta_binomial",
+        f"Inflated({BETA_BINOMIAL}, zi)",
+        PROBABILITY,
+        {"phi": PHI, "zi": ZERO},
+        counts=True,
+        lower=0,
+        trials=True,
+        location=False,
+    ),
+    Family(
+        "zero_inflated_beta",
+        f"Hurdle({BETA}, zi, counts=False)",
+        PROBABILITY,
+        {"phi": PHI, "zi": ZERO},
+        lower=0,
+        upper=1,
+        ends="[)",
+        location=False,
+    ),
+    Family(
+        "hurdle_poisson",
+        f"Hurdle({POISSON}, hu, counts=True)",
+        POSITIVE,
+        {"hu": ZERO},
+        counts=True,
+        lower=0,
+    ),
+    Family(
+        "hurdle_negbinomial",
+        f"Hurdle({NEGATIVE_BINOMIAL}, hu, counts=True)",
+        POSITIVE,
+        {"shape": SHAPE, "hu": ZERO},
+        counts=True,
+        lower=0,
+    ),
+    Family(
+        "hurdle_gamma",
+        f"Hurdle({GAMMA}, hu, counts=False)",
+        POSITIVE,
+        {"shape": SHAPE, "hu": ZERO},
+        lower=0,
+    ),
+    Family(
+        "hurdle_lognormal",
+        f"Hurdle({LOG_NORMAL}, hu, counts=False)",
+        ("identity",),
+        {"sigma": SIGMA, "hu": ZERO},
+        lower=0,
+        log_scale=True,
+    ),
+)
+FAMILIES: dict[str, Family] = {family.name: family for family in _ALL}
 
 
 def family(name: str) -> Family:
@@ -169,19 +376,16 @@ def likelihood(family: Family, link: Link) -> str:
     >>> likelihood(FAMILIES["poisson"], LINKS["log"])
     'tfd.Poisson(log_rate=eta)'
     """
-    return family.likelihood.format(
-        mean=link.mean, log_mean=link.log_mean, logit_mean=link.logit_mean
-    )
+    return _filled(family.likelihood, link)
 
 
 def totals(family: Family, link: Link) -> str:
     """Source of the log-likelihood of rows that are summed up, but for a constant."""
-    return family.totals.format(mean=link.mean, log_mean=link.log_mean, logit_mean=link.logit_mean)
+    return _filled(family.totals, link)
 
 
-def fitted(family: Family, link: Link) -> str:
-    """Source of the expected response of one row, given ``eta``."""
-    return family.fitted.format(mean=link.mean)
+def _filled(text: str, link: Link) -> str:
+    return text.format(mean=link.mean, log_mean=link.log_mean, logit_mean=link.logit_mean)
 
 
 def check_response(family: Family, response: Response) -> None:
@@ -205,13 +409,13 @@ def check_response(family: Family, response: Response) -> None:
         _reject(response.weights < 0, response.weights, "weights must be 0 or more")
         if not response.weights.any():
             raise DataError("all weights are 0.")
-    if family.unit == "sd" and np.ptp(values) == 0:
+    if not family.counts and np.ptp(values) == 0:
         raise DataError(
             f"the response {name} is {values[0]:g} in every row: there is nothing to model."
         )
     if family.trials and trials is None:
         raise ModelError(
-            f"family 'binomial' needs the number of trials: write prop({name}, n) or "
+            f"family {family.name!r} needs the number of trials: write prop({name}, n) or "
             f"{name} | trials(n). For a response of 0 and 1, use family='bernoulli'."
         )
     if trials is not None and not family.trials:
@@ -224,11 +428,21 @@ def check_response(family: Family, response: Response) -> None:
         _reject(values > trials, values, f"{name} is larger than its number of trials")
     if family.counts:
         _reject(values % 1 != 0, values, f"family {family.name!r} needs whole numbers in {name}")
-    support = f"from {family.lower:g} to {family.upper:g}"
+    low = values < family.lower if family.ends[0] == "[" else values <= family.lower
+    high = values > family.upper if family.ends[1] == "]" else values >= family.upper
+    _reject(low | high, values, f"family {family.name!r} needs values {_support(family)} in {name}")
+
+
+def _support(family: Family) -> str:
+    """The support of the response in words."""
     if np.isinf(family.upper):
-        support = f"of {family.lower:g} or more"
-    outside = (values < family.lower) | (values > family.upper)
-    _reject(outside, values, f"family {family.name!r} needs values {support} in {name}")
+        return (
+            f"of {family.lower:g} or more" if family.ends[0] == "[" else (f"above {family.lower:g}")
+        )
+    if family.ends == "[]":
+        return f"from {family.lower:g} to {family.upper:g}"
+    words = {"()": "above {} and below {}", "[)": "from {} to below {}", "(]": "above {} up to {}"}
+    return words[family.ends].format(f"{family.lower:g}", f"{family.upper:g}")
 
 
 def _reject(bad: NDArray[np.bool_], values: FloatArray, message: str) -> None:

@@ -15,7 +15,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from hiermod.errors import ModelError, did_you_mean
-from hiermod.models import lean
+from hiermod.models import distributions, lean
 
 NAMES: dict[str, Any] = {
     "np": np,
@@ -23,6 +23,7 @@ NAMES: dict[str, Any] = {
     "tfd": lean.distributions,
     "tfb": tfp.bijectors,
     "normal": lean.Normal(np.float64(0), np.float64(1)),
+    **distributions.OWN,
 }
 """What expressions may use beside their arguments."""
 
@@ -54,11 +55,14 @@ class Link:
     eta : str
         Expression of the linear predictor in terms of ``mean``.
     log_mean : str
-        Expression of the logarithm of the mean.
+        Expression of the logarithm of the mean; empty if that can be negative.
     logit_mean : str
-        Expression of its logit, for means in (0, 1).
+        Expression of its logit; empty if that can be outside (0, 1).
     latex : str
         The link in LaTeX, with ``{}`` for the mean.
+    unit : str
+        What a unit of the linear predictor is worth in default priors: an expression of the
+        response ``y``.
     """
 
     name: str
@@ -67,6 +71,7 @@ class Link:
     log_mean: str
     logit_mean: str
     latex: str
+    unit: str = "1.0"
 
 
 # log(-expm1(-x)) is the logarithm of 1 - exp(-x) (Maechler 2012, "Accurately computing
@@ -81,6 +86,7 @@ LINKS: dict[str, Link] = {
             log_mean="tf.math.log(eta)",
             logit_mean="tf.math.log(eta) - tf.math.log1p(-eta)",
             latex="{}",
+            unit="np.std(y)",
         ),
         Link(
             name="log",
@@ -105,6 +111,19 @@ LINKS: dict[str, Link] = {
             log_mean="normal.log_cdf(eta)",
             logit_mean="normal.log_cdf(eta) - normal.log_cdf(-eta)",
             latex=r"\Phi^{{-1}}({})",
+            unit="0.6",
+        ),
+        Link(
+            name="probit_approx",
+            mean="tf.math.sigmoid(0.07056 * eta**3 + 1.5976 * eta)",
+            # The real root of that cubic, by hyperbolic functions.
+            eta="np.sqrt(4 * 1.5976 / (3 * 0.07056)) * tf.sinh(tf.asinh("
+            "(tf.math.log(mean) - tf.math.log1p(-mean)) * np.sqrt(27 * 0.07056 / 4 / 1.5976**3)"
+            ") / 3)",
+            log_mean="tf.math.log_sigmoid(0.07056 * eta**3 + 1.5976 * eta)",
+            logit_mean="0.07056 * eta**3 + 1.5976 * eta",
+            latex=r"\tilde\Phi^{{-1}}({})",
+            unit="0.6",
         ),
         Link(
             name="cloglog",
@@ -113,6 +132,43 @@ LINKS: dict[str, Link] = {
             log_mean="tf.math.log(-tf.math.expm1(-tf.exp(eta)))",
             logit_mean="tf.exp(eta) + tf.math.log(-tf.math.expm1(-tf.exp(eta)))",
             latex=r"\log(-\log(1 - {}))",
+        ),
+        Link(
+            name="cauchit",
+            mean="tf.atan2(tf.ones_like(eta), -eta) / np.pi",
+            eta="tf.tan(np.pi * (mean - 0.5))",
+            log_mean="tf.math.log(tf.atan2(tf.ones_like(eta), -eta) / np.pi)",
+            logit_mean="tf.math.log(tf.atan2(tf.ones_like(eta), -eta))"
+            " - tf.math.log(tf.atan2(tf.ones_like(eta), eta))",
+            latex=r"\tan(\pi ({} - 1/2))",
+        ),
+        Link(
+            name="softplus",
+            mean="tf.math.softplus(eta)",
+            eta="mean + tf.math.log(-tf.math.expm1(-mean))",
+            # Below -40 it is the exponential, in float64.
+            log_mean="tf.where(eta < -40, eta, "
+            "tf.math.log(tf.math.softplus(tf.maximum(eta, np.float64(-40)))))",
+            logit_mean="",
+            latex=r"\log(\exp({}) - 1)",
+            unit="np.std(y)",
+        ),
+        Link(
+            name="squareplus",
+            mean="tf.exp(tf.asinh(0.5 * eta))",  # (eta + sqrt(eta**2 + 4)) / 2
+            eta="mean - 1 / mean",
+            log_mean="tf.asinh(0.5 * eta)",
+            logit_mean="",
+            latex=r"{0} - 1 / {0}",
+            unit="np.std(y)",
+        ),
+        Link(
+            name="tan_half",
+            mean="2 * tf.atan(eta)",
+            eta="tf.tan(0.5 * mean)",
+            log_mean="",
+            logit_mean="",
+            latex=r"\tan({} / 2)",
         ),
     )
 }

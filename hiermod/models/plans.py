@@ -292,6 +292,9 @@ def plan(joint: Joint, *, shortcuts: bool = True, approximate: str | None = None
         structure, data = replace(structure, layout=layout), _tensors(products)
         notes["rows"] = f"{rows:,}, as sums of squares and cross-products"
         done = f"integrated out {reason}"
+    elif shortcuts and not s.family.totals:
+        reason = "nothing: only for a gaussian response with an identity link is that exact"
+        notes["rows"] += f": family {s.family.name} has no sums that the rest depends on"
     elif shortcuts:
         reason = "nothing: only for a gaussian response with an identity link is that exact"
         short = compress(s, arrays(s, s.design))
@@ -321,6 +324,8 @@ def _laplace(joint: Joint) -> tuple[marginal.Block, str, Arrays, str]:
             "approximate='laplace' is for responses that are not gaussian: leave it out; "
             f"{exact if s.link.name == 'identity' else peaks}."
         )
+    if not s.family.totals:
+        raise ModelError(f"approximate='laplace' does not know family {s.family.name!r} yet.")
     if not s.groups:
         raise ModelError("approximate='laplace' is for group effects: the model has none.")
     g = max(s.groups, key=lambda g: g.shape[1])

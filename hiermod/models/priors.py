@@ -302,6 +302,16 @@ def on_positive(prior: Prior, name: str) -> Prior:
     )
 
 
+def check_probability(prior: Prior, name: str) -> None:
+    """Refuse a prior of a probability that leaves (0, 1)."""
+    low, high = ends(prior)
+    if low < 0 or high > 1:
+        raise PriorError(
+            f"prior of {name!r}, {prior.text!r}, does not fit: {name} is a probability. Use for "
+            "example 'beta(1, 1)' or 'uniform(0, 0.5)'."
+        )
+
+
 def source(prior: Prior, numbers: str | None) -> str:
     """Source of the TFP distribution of a prior.
 

@@ -39,14 +39,14 @@ def source(specification: Specification, *, literal: bool = False) -> str:
     -------
     str
         Defines ``effects_<group>`` for every group term, ``linear_predictor``, ``likelihood``,
-        ``joint_distribution`` and, if not `literal`, ``predict``, ``fitted`` and ``totals``. Arrays
+        ``joint_distribution`` and, if not `literal`, ``predict`` and ``totals``. Arrays
         come in through ``data``: ``X`` (P, N), ``Z_<group>`` (K, N), ``index_<group>`` (N,),
         ``offset``, ``trials``, ``weights`` (N,); ``totals`` has its own, see `models.compress`.
     """
     s = specification
     parts = [_linear(s), _likelihood(s)]
     if not literal:
-        parts += [_predict(s), _fitted(s), _totals(s)]
+        parts += [_predict(s), *([_totals(s)] if s.family.totals else [])]
     return "\n\n".join([*parts, _joint(s, literal)])
 
 
@@ -165,23 +165,18 @@ def _likelihood(s: Specification) -> str:
     expression = families.likelihood(s.family, s.link)
     if s.design.response.weights is not None:
         expression = f'Weighted({expression}, data["weights"])'
+    wide = "".join(f"    {p.identifier} = {p.identifier}[..., tf.newaxis]\n" for p in s.auxiliary)
     return (
         f"def likelihood({arguments}):\n"
         f'    """Distribution of the response of every row, given the linear predictor."""\n'
-        f"    return {expression}\n"
-    )
-
-
-def _fitted(s: Specification) -> str:
-    return (
-        f"def fitted(data, eta):\n"
-        f'    """Expected response of every row, given the linear predictor."""\n'
-        f"    return {families.fitted(s.family, s.link)}\n"
+        f"{wide}    return {expression}\n"
     )
 
 
 def _totals(s: Specification) -> str:
-    named = "".join(f'    {p.identifier} = values["{p.identifier}"]\n' for p in s.auxiliary)
+    named = "".join(
+        f'    {p.identifier} = values["{p.identifier}"][..., tf.newaxis]\n' for p in s.auxiliary
+    )
     return (
         "def totals(data, eta, values):\n"
         '    """Log-likelihood of rows that are summed up, but for a constant."""\n'

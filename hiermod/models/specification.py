@@ -5,7 +5,7 @@ from __future__ import annotations
 import keyword
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -40,6 +40,8 @@ class Parameter:
         Labels of its elements; empty for a scalar.
     size : int
         Rows and columns of a correlation; 0 otherwise.
+    support : str
+        What its prior is cut to, or must keep to: ``"positive"``, ``"probability"``, ``"real"``.
     prior : Prior
     """
 
@@ -49,6 +51,7 @@ class Parameter:
     labels: tuple[str, ...]
     prior: Prior
     size: int = 0
+    support: str = "real"
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -244,6 +247,7 @@ def _drafts(
                 "group_sigma",
                 effect.labels,
                 rule.group_sigma(effect, group.Z[:, effect.columns]),
+                support="positive",
             )
         if group.correlated:
             yield Parameter(
@@ -255,7 +259,8 @@ def _drafts(
                 size=group.Z.shape[1],
             )
     for name, auxiliary in family.parameters.items():
-        yield Parameter(name, identifiers(name), "auxiliary", (), rule.auxiliary(auxiliary))
+        prior, support = rule.auxiliary(auxiliary), auxiliary.support
+        yield Parameter(name, identifiers(name), "auxiliary", (), prior, support=support)
 
 
 def _check_names(drafts: Sequence[Parameter], design: Design) -> None:
@@ -286,16 +291,18 @@ def cor_name(groups: tuple[Group, ...], i: int) -> str:
 def _with_prior(draft: Parameter, given: Mapping[str, Prior]) -> Parameter:
     """The draft with the user's prior, if there is one, checked for its support."""
     prior = given.get(draft.name) or given.get(draft.role) or draft.prior
-    has = priors.support(prior)
+    has, wants = priors.support(prior), draft.support
     correlation = draft.role == "group_cor"
     if correlation != (has == "correlation"):
         wanted = "lkj(eta)" if correlation else "a distribution of numbers, such as normal(0, 1)"
         raise PriorError(
             f"prior of {draft.name!r}, {prior.text!r}, does not fit: it needs {wanted}."
         )
-    if draft.role in ("group_sigma", "auxiliary"):
+    if wants == "positive":
         prior = priors.on_positive(prior, draft.name)
-    return Parameter(draft.name, draft.identifier, draft.role, draft.labels, prior, size=draft.size)
+    if wants == "probability":
+        priors.check_probability(prior, draft.name)
+    return replace(draft, prior=prior)
 
 
 def _forms(

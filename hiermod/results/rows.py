@@ -115,4 +115,5 @@ def predictive(joint: Joint, posterior: xr.Dataset, seed: int) -> FloatArray:
 
 def fitted(joint: Joint, posterior: xr.Dataset) -> FloatArray:
     """Expected response of every row, shape (chain, draw, N)."""
-    return by_row(joint, posterior, lambda data, eta, p: joint.functions.fitted(data, eta))
+    likelihood = joint.functions.likelihood
+    return by_row(joint, posterior, lambda data, eta, p: likelihood(data, eta, *p).mean())

@@ -1,7 +1,9 @@
 """Densities of the rows against SciPy: every family with every link it allows."""
 
+import itertools
 import math
 
+import mpmath
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,7 +12,7 @@ import tensorflow_probability as tfp
 from scipy import special, stats
 
 import hiermod as hm
-from hiermod.models import program
+from hiermod.models import families, links, program
 from hiermod.models.families import FAMILIES
 from hiermod.models.links import LINKS, link
 
@@ -20,10 +22,14 @@ IDS = [f"{family.name}-{name}" for family, name in CASES]
 # What the mean of a family is, and for each link a grid of the linear predictor that reaches the
 # ends of what float64 can say about such a mean.
 SPACE = {
-    "gaussian": "real",
-    "bernoulli": "probability",
-    "binomial": "probability",
-    "poisson": "positive",
+    name: "probability"
+    if not family.location
+    else "circle"
+    if family.links == ("tan_half",)
+    else "positive"
+    if family.links[0] == "log"
+    else "real"
+    for name, family in FAMILIES.items()
 }
 ETA = {
     ("real", "identity"): [-1e8, -3.0, 0.0, 0.5, 40.0, 1e8],
@@ -34,8 +40,39 @@ ETA = {
     ("probability", "probit"): [-37.0, -10.0, -5.0, -1.0, 0.0, 1.0, 5.0, 8.0, 10.0, 37.0],
     ("probability", "cloglog"): [-700.0, -40.0, -10.0, -1.0, 0.0, 1.0, 3.0, 6.0],
     ("positive", "log"): [-700.0, -30.0, -1.0, 0.0, 2.0, 9.2, 20.0, 700.0],
-    ("positive", "identity"): [1e-300, 1e-3, 1.0, 7.5, 1e4, 1e8],
+    ("probability", "probit_approx"): [-8.0, -3.0, -1.0, 0.0, 0.5, 3.0, 8.0],
+    ("probability", "cauchit"): [-1e8, -300.0, -2.0, 0.0, 0.5, 3.0, 1e6],
+    ("positive", "softplus"): [-700.0, -40.0, -39.9, -1.0, 0.0, 2.0, 50.0, 1e6],
+    ("positive", "squareplus"): [-1e6, -50.0, -1.0, 0.0, 2.0, 50.0, 1e6],
+    ("circle", "tan_half"): [-1e6, -3.0, -0.5, 0.0, 1.0, 40.0, 1e6],
 }
+# Where the density itself leaves what float64 holds, or its parts cancel in the reference too.
+NARROWER = {
+    "gamma": (1e-130, 1e130),
+    "exponential": (1e-130, 1e130),
+    "inverse_gaussian": (1e-60, 1e60),
+    "weibull": (1e-3, 1e3),
+    "lognormal": (-300.0, 300.0),
+    "shifted_lognormal": (-300.0, 300.0),
+    "hurdle_lognormal": (-300.0, 300.0),
+    "hurdle_gamma": (1e-130, 1e130),
+    "beta": (1e-12, 1 - 1e-12),
+    "zero_inflated_beta": (1e-12, 1 - 1e-12),
+    "hurdle_poisson": (1e-12, 1e8),
+    "hurdle_negbinomial": (1e-12, 1e8),
+    "exgaussian": (-50.0, 50.0),
+    "skew_normal": (-1e3, 1e3),
+    "gumbel": (-50.0, 50.0),
+}
+
+
+def etas(family, name):
+    """Linear predictors that reach the ends of what the family can say."""
+    grid = np.array(ETA[SPACE[family.name], name])
+    low, high = NARROWER.get(family.name, (-np.inf, np.inf))
+    with np.errstate(all="ignore"):
+        mean = MEAN[name](grid)[0]
+    return grid[(mean >= low) & (mean <= high)]
 
 
 def identity(eta):
@@ -59,24 +96,76 @@ MEAN = {
     "logit": lambda e: (special.expit(e), special.log_expit(e), special.log_expit(-e)),
     "probit": lambda e: (special.ndtr(e), special.log_ndtr(e), special.log_ndtr(-e)),
     "cloglog": cloglog,
+    "probit_approx": lambda e: MEAN["logit"](0.07056 * e**3 + 1.5976 * e),
+    "cauchit": lambda e: (
+        np.arctan2(1, -e) / np.pi,
+        np.log(np.arctan2(1, -e) / np.pi),
+        np.log(np.arctan2(1, e) / np.pi),
+    ),
+    "softplus": lambda e: (
+        np.logaddexp(0, e),
+        np.where(e < -40, e, np.log(np.logaddexp(0, np.maximum(e, -40)))),
+        None,
+    ),
+    "squareplus": lambda e: (np.exp(np.arcsinh(e / 2)), np.arcsinh(e / 2), None),
+    "tan_half": lambda e: (2 * np.arctan(e), None, None),
 }
 
 # Responses with trials and parameters beside the mean; edges of the support and large counts.
 # Beyond 1e4 or so a count density is a small difference of terms that float64 does not hold to
 # 1e-10, in SciPy as in TFP.
+SUCCESSES = (
+    *((0, 0), (0, 1), (1, 1), (0, 10), (3, 10), (10, 10), (0, 1000), (500, 1000)),
+    *((1000, 1000), (1, 10_000), (5000, 10_000), (9999, 10_000)),
+)
+
+
+def product(**values):
+    """Rows of all combinations; `successes` are pairs of y and trials."""
+    rows = [dict(zip(values, row, strict=True)) for row in itertools.product(*values.values())]
+    for row in rows:
+        if "successes" in row:
+            row["y"], row["trials"] = map(float, row.pop("successes"))
+    return rows
+
+
 ROWS = {
     "gaussian": [
         {"y": y, "sigma": s} for y in (-1e8, -3.0, 0.0, 0.5, 1e3) for s in (1e-3, 1.0, 50.0)
     ],
     "bernoulli": [{"y": 0.0}, {"y": 1.0}],
-    "binomial": [
-        {"y": float(y), "trials": float(n)}
-        for y, n in (
-            *((0, 0), (0, 1), (1, 1), (0, 10), (3, 10), (10, 10), (0, 1000), (500, 1000)),
-            *((1000, 1000), (1, 10_000), (5000, 10_000), (9999, 10_000)),
-        )
-    ],
+    "binomial": product(successes=SUCCESSES),
     "poisson": [{"y": y} for y in (0.0, 1.0, 7.0, 150.0, 1e4)],
+    "geometric": [{"y": y} for y in (0.0, 1.0, 7.0, 150.0, 1e4)],
+    "student": product(y=(-1e3, 0.0, 0.5, 40.0), sigma=(1e-3, 1.0, 50.0), nu=(0.5, 3.0, 1e4)),
+    "skew_normal": product(
+        y=(-3.0, 0.0, 2.0), sigma=(0.1, 1.0, 50.0), alpha=(-1e3, -2.0, 0.0, 5.0)
+    ),
+    "laplace": product(y=(-1e3, 0.0, 0.4, 40.0), sigma=(1e-3, 1.0, 50.0)),
+    "asym_laplace": product(
+        y=(-1e3, 0.0, 0.4, 40.0), sigma=(1e-3, 1.0, 50.0), quantile=(1e-6, 0.1, 0.5, 0.99)
+    ),
+    "gumbel": product(y=(-3.0, 0.0, 0.4, 40.0), sigma=(0.5, 1.0, 50.0)),
+    "exgaussian": product(y=(-5.0, 0.0, 3.0, 40.0), sigma=(0.5, 1.0, 9.0), beta=(0.3, 1.0, 50.0)),
+    "von_mises": product(y=(-np.pi, -1.0, 0.0, 2.0, np.pi), kappa=(1e-8, 0.5, 10.0, 1e4)),
+    "lognormal": product(y=(1e-8, 0.5, 1.0, 1e6), sigma=(1e-2, 1.0, 20.0)),
+    "shifted_lognormal": product(y=(0.5, 1.0, 1e6), sigma=(1e-2, 1.0, 20.0), ndt=(1e-6, 0.2)),
+    "gamma": product(y=(1e-8, 0.5, 1.0, 1e6), shape=(1e-4, 0.5, 1.0, 30.0, 1e3)),
+    "weibull": product(y=(1e-4, 0.5, 1.0, 100.0), shape=(0.1, 0.5, 1.0, 6.0)),
+    "exponential": product(y=(0.0, 1e-8, 0.5, 1.0, 1e6)),
+    "inverse_gaussian": product(y=(1e-3, 0.5, 1.0, 1e3), shape=(1e-4, 0.5, 1.0, 1e6)),
+    "beta": product(y=(1e-8, 0.2, 0.5, 1 - 1e-8), phi=(1e-2, 0.5, 2.0, 100.0, 1e4)),
+    "beta_binomial": product(successes=SUCCESSES, phi=(1e-2, 1.0, 100.0, 1e8)),
+    "negbinomial": product(y=(0.0, 1.0, 7.0, 150.0, 1e4), shape=(1e-4, 0.5, 1.0, 30.0, 1e10)),
+    "zero_inflated_poisson": product(y=(0.0, 1.0, 150.0), zi=(1e-12, 0.3, 1 - 1e-12)),
+    "zero_inflated_negbinomial": product(y=(0.0, 1.0, 150.0), shape=(0.5, 30.0), zi=(1e-12, 0.3)),
+    "zero_inflated_binomial": product(successes=SUCCESSES, zi=(1e-12, 0.3, 1 - 1e-12)),
+    "zero_inflated_beta_binomial": product(successes=SUCCESSES, phi=(1.0, 100.0), zi=(1e-12, 0.3)),
+    "zero_inflated_beta": product(y=(0.0, 1e-8, 0.5), phi=(0.5, 2.0, 100.0), zi=(1e-12, 0.3)),
+    "hurdle_poisson": product(y=(0.0, 1.0, 150.0), hu=(1e-12, 0.3, 1 - 1e-12)),
+    "hurdle_negbinomial": product(y=(0.0, 1.0, 150.0), shape=(0.5, 30.0), hu=(1e-12, 0.3)),
+    "hurdle_gamma": product(y=(0.0, 0.5, 1e6), shape=(0.5, 30.0), hu=(1e-12, 0.3)),
+    "hurdle_lognormal": product(y=(0.0, 0.5, 1e6), sigma=(1e-2, 1.0), hu=(1e-12, 0.3)),
 }
 
 
@@ -84,32 +173,190 @@ def log_choose(n, k):
     return np.array([math.log(math.comb(int(a), int(b))) for a, b in zip(n, k, strict=True)])
 
 
+def exactly(function):
+    """A reference that works with 60 digits, for each row."""
+
+    def of_rows(r, *means):
+        size = len(r["y"])
+        columns = {k: np.broadcast_to(v, size) for k, v in r.items()}
+        out = []
+        with mpmath.workdps(60):
+            for i in range(size):
+                row = {k: mpmath.mpf(float(v[i])) for k, v in columns.items()}
+                given = [None if m is None else mpmath.mpf(float(m[i])) for m in means]
+                out.append(float(function(row, *given)))
+        return np.array(out)
+
+    return of_rows
+
+
+def rising(a, k):
+    return mpmath.loggamma(a + k) - mpmath.loggamma(a)
+
+
+@exactly
+def negative_binomial(r, mean, log_mean, _):
+    shape, y = r.get("shape", mpmath.mpf(1)), r["y"]
+    log_rest = mpmath.log1p(mpmath.exp(log_mean) / shape)
+    ways = rising(shape, y) - mpmath.loggamma(y + 1)
+    return ways - (shape + y) * log_rest + y * (log_mean - mpmath.log(shape))
+
+
+@exactly
+def beta_binomial(r, mean, log_p, log_q):
+    n, y, phi = r["trials"], r["y"], r["phi"]
+    ways = mpmath.log(mpmath.binomial(n, y))
+    one, other = mpmath.exp(log_p) * phi, mpmath.exp(log_q) * phi
+    return ways + rising(one, y) + rising(other, n - y) - rising(phi, n)
+
+
+@exactly
+def gamma(r, mean, log_mean, _):
+    shape, y = r["shape"], r["y"]
+    rate = mpmath.log(shape) - log_mean
+    powers = shape * rate + (shape - 1) * mpmath.log(y) - mpmath.exp(rate) * y
+    return powers - mpmath.loggamma(shape)
+
+
+@exactly
+def beta(r, mean, log_p, log_q):
+    one, other = mpmath.exp(log_p) * r["phi"], mpmath.exp(log_q) * r["phi"]
+    constant = mpmath.loggamma(one) + mpmath.loggamma(other) - mpmath.loggamma(one + other)
+    return (one - 1) * mpmath.log(r["y"]) + (other - 1) * mpmath.log1p(-r["y"]) - constant
+
+
+@exactly
+def weibull(r, mean, log_mean, _):
+    shape = r["shape"]
+    log_scale = log_mean - mpmath.loggamma(1 + 1 / shape)
+    z = mpmath.log(r["y"]) - log_scale
+    return mpmath.log(shape) - log_scale + (shape - 1) * z - mpmath.exp(shape * z)
+
+
+@exactly
+def inverse_gaussian(r, mean, log_mean, _):
+    y, mean = r["y"], mpmath.exp(log_mean)
+    distance = r["shape"] * (y - mean) ** 2 / (mean**2 * y)
+    return (mpmath.log(r["shape"]) - mpmath.log(2 * mpmath.pi * y**3) - distance) / 2
+
+
+@exactly
+def exgaussian(r, mean, *_):
+    sigma, beta = r["sigma"], r["beta"]
+    z, ratio = (r["y"] - mean + beta) / sigma, sigma / beta
+    return -mpmath.log(beta) + ratio * (ratio / 2 - z) + mpmath.log(mpmath.ncdf(z - ratio))
+
+
+def skew_normal(r, mean):
+    delta = r["alpha"] / np.hypot(1, r["alpha"])
+    scale = r["sigma"] / np.sqrt(1 - 2 / np.pi * delta**2)
+    return stats.skewnorm(r["alpha"], mean - scale * delta * np.sqrt(2 / np.pi), scale)
+
+
+def asym_laplace(r, mean):
+    q = r["quantile"]
+    kappa = np.sqrt(q / (1 - q))
+    return stats.laplace_asymmetric(kappa, mean, r["sigma"] / np.sqrt(q * (1 - q)))
+
+
+def inflated(density):
+    """With an additional probability of zero."""
+
+    def of_rows(r, *means):
+        inside = np.log1p(-r["zi"]) + density(r, *means)
+        return np.where(r["y"] == 0, np.logaddexp(np.log(r["zi"]), inside), inside)
+
+    return of_rows
+
+
+def hurdle(density, extra="hu", counts=False):
+    """Zero, or positive."""
+
+    def of_rows(r, *means):
+        zero, positive = r["y"] == 0, r | {"y": np.where(r["y"] == 0, 1.0, r["y"])}
+        if extra == "zi":
+            positive["y"] = np.where(zero, 0.5, r["y"])
+        inside = density(positive, *means)
+        if counts:
+            none = density(r | {"y": np.zeros(len(zero))}, *means)
+            inside = inside - np.log(-np.expm1(none))
+        return np.where(zero, np.log(r[extra]), np.log1p(-r[extra]) + inside)
+
+    return of_rows
+
+
+def binomial(r, _, log_p, log_q):
+    return (
+        log_choose(r["trials"], r["y"])
+        + np.where(r["y"] > 0, r["y"] * log_p, 0)
+        + np.where(r["y"] < r["trials"], (r["trials"] - r["y"]) * log_q, 0)
+    )
+
+
+def poisson(r, mean, log_mean, _):
+    return r["y"] * log_mean - mean - special.gammaln(r["y"] + 1)
+
+
+def lognormal(r, mean, *_):
+    left = r["y"] - r.get("ndt", 0.0)
+    return stats.norm.logpdf(np.log(left), mean, r["sigma"]) - np.log(left)
+
+
 # SciPy's binom and bernoulli take the mean, not its logit: beside 0 and 1 the textbook formula
 # with SciPy's logarithms is the more exact reference.
 DENSITY = {
     "gaussian": lambda r, mean, *_: stats.norm.logpdf(r["y"], mean, r["sigma"]),
-    "bernoulli": lambda r, _, log_p, log_q: np.where(r["y"] == 1, log_p, log_q),
-    "binomial": lambda r, _, log_p, log_q: (
-        log_choose(r["trials"], r["y"])
-        + np.where(r["y"] > 0, r["y"] * log_p, 0)
-        + np.where(r["y"] < r["trials"], (r["trials"] - r["y"]) * log_q, 0)
+    "student": lambda r, mean, *_: stats.t.logpdf(r["y"], r["nu"], mean, r["sigma"]),
+    "skew_normal": lambda r, mean, *_: skew_normal(r, mean).logpdf(r["y"]),
+    "laplace": lambda r, mean, *_: (
+        -np.log(2 * r["sigma"]) - np.abs(r["y"] - mean) / r["sigma"]  # SciPy's underflows
     ),
-    "poisson": lambda r, mean, log_mean, _: r["y"] * log_mean - mean - special.gammaln(r["y"] + 1),
+    "asym_laplace": lambda r, mean, *_: (
+        np.log(r["quantile"])
+        + np.log1p(-r["quantile"])
+        - np.log(r["sigma"])
+        - (r["y"] - mean) / r["sigma"] * (r["quantile"] - (r["y"] < mean))
+    ),
+    "gumbel": lambda r, mean, *_: stats.gumbel_r.logpdf(r["y"], mean, r["sigma"]),
+    "exgaussian": exgaussian,
+    "von_mises": lambda r, mean, *_: stats.vonmises.logpdf(r["y"], r["kappa"], mean),
+    "lognormal": lognormal,
+    "shifted_lognormal": lognormal,
+    "gamma": gamma,
+    "weibull": weibull,
+    "exponential": lambda r, _, log_mean, __: -log_mean - r["y"] * np.exp(-log_mean),
+    "inverse_gaussian": inverse_gaussian,
+    "beta": beta,
+    "bernoulli": lambda r, _, log_p, log_q: np.where(r["y"] == 1, log_p, log_q),
+    "binomial": binomial,
+    "beta_binomial": beta_binomial,
+    "poisson": poisson,
+    "negbinomial": negative_binomial,
+    "geometric": negative_binomial,
+    "zero_inflated_poisson": inflated(poisson),
+    "zero_inflated_negbinomial": inflated(negative_binomial),
+    "zero_inflated_binomial": inflated(binomial),
+    "zero_inflated_beta_binomial": inflated(beta_binomial),
+    "zero_inflated_beta": hurdle(beta, "zi"),
+    "hurdle_poisson": hurdle(poisson, counts=True),
+    "hurdle_negbinomial": hurdle(negative_binomial, counts=True),
+    "hurdle_gamma": hurdle(gamma),
+    "hurdle_lognormal": hurdle(lognormal),
 }
-SCIPY = {
-    "gaussian": lambda r, mean: stats.norm(mean, r.get("sigma")),
-    "bernoulli": lambda r, mean: stats.bernoulli(mean),
-    "binomial": lambda r, mean: stats.binom(r.get("trials"), mean),
-    "poisson": lambda r, mean: stats.poisson(mean),
+RESPONSE = {name: "prop(y, trials)" for name, family in FAMILIES.items() if family.trials}
+MODERATE = {
+    "real": [-1.5, 0.2, 2.0],
+    "positive": [0.3, 1.4, 3.0],
+    "circle": [-1.0, 0.2, 2.0],
 }
-RESPONSE = {"binomial": "prop(y, trials)"}
-MODERATE = {"real": [-1.5, 0.2, 2.0], "positive": [0.3, 1.4, 3.0]}
 MODERATE_PROBABILITY = {
     "identity": [0.2, 0.5, 0.85],
     "log": [-3.0, -1.0, -0.2],
     "logit": [-2.0, 0.3, 1.7],
     "probit": [-1.2, 0.3, 1.1],
     "cloglog": [-2.0, -0.3, 0.8],
+    "probit_approx": [-1.2, 0.3, 1.1],
+    "cauchit": [-2.0, 0.3, 1.7],
 }
 
 
@@ -134,11 +381,10 @@ def likelihood(family, name, rows):
     # One draw of the parameters for each row: (draws, 1) against (rows,), and the diagonal.
     parameters = [tf.constant(rows[p].to_numpy()) for p in family.parameters]
 
-    def log_prob(eta):
-        values = [tf.gather(p, tf.range(len(frame))) for p in parameters]
-        if not values:
+    def log_prob(eta, parameters=parameters):
+        if not parameters:
             return functions.likelihood(data, eta).log_prob(data["y"])
-        square = functions.likelihood(data, eta[tf.newaxis, :], *values).log_prob(data["y"])
+        square = functions.likelihood(data, eta[tf.newaxis, :], *parameters).log_prob(data["y"])
         return tf.linalg.diag_part(square)
 
     return log_prob
@@ -158,7 +404,7 @@ def close(found, expected, relative=1e-10):
 
 @pytest.mark.parametrize(("family", "name"), CASES, ids=IDS)
 def test_density_of_a_row_is_scipys(family, name):
-    rows = grid(family, ETA[SPACE[family.name], name])
+    rows = grid(family, etas(family, name))
     eta = rows["eta"].to_numpy()
     log_prob = likelihood(family, name, rows)
     value, gradient = value_and_gradient(log_prob, tf.constant(eta))
@@ -185,9 +431,43 @@ def test_gradient_is_that_of_finite_differences(family, name):
     assert (error <= 1e-7 * np.abs(differences) + 20 * rounding + 1e-7).all()
 
 
+@pytest.mark.parametrize(
+    "family", [f for f in FAMILIES.values() if f.parameters], ids=lambda f: f.name
+)
+def test_gradient_in_the_parameters_beside_the_mean(family):
+    name = family.links[0]
+    rows = grid(family, moderate(family, name))
+    eta = rows["eta"].to_numpy()
+    log_prob = likelihood(family, name, rows)
+    given = [tf.constant(rows[p].to_numpy()) for p in family.parameters]
+    with tf.GradientTape() as tape:
+        tape.watch(given)
+        value = log_prob(tf.constant(eta), given)
+    slopes = tape.gradient(value, given)
+    plain = {k: v.to_numpy() for k, v in rows.items()}
+    for parameter, slope in zip(family.parameters, slopes, strict=True):
+        at = plain[parameter]
+        # Up to one, a probability moves on the side of it that is near.
+        room = (
+            np.minimum(at, 1 - at)
+            if family.parameters[parameter].support == "probability"
+            else np.abs(at)
+        )
+        step = 1e-4 * np.where(room > 0, room, 1.0)
+
+        def reference(shift, at=at, step=step, parameter=parameter):
+            return DENSITY[family.name](plain | {parameter: at + shift * step}, *MEAN[name](eta))
+
+        differences = (8 * (reference(1) - reference(-1)) - (reference(2) - reference(-2))) / 12
+        differences, rounding = differences / step, 1e-15 * np.abs(reference(0)) / step
+        error = np.abs(slope.numpy() - differences) - 20 * rounding - 1e-7
+        told = step > 1e-12  # nearer to one, a step is rounding alone
+        assert (error <= 1e-6 * np.abs(differences))[told].all(), parameter
+
+
 @pytest.mark.parametrize(("family", "name"), CASES, ids=IDS)
 def test_compiled_and_eager_agree(family, name):
-    rows = grid(family, ETA[SPACE[family.name], name])
+    rows = grid(family, etas(family, name))
     log_prob = likelihood(family, name, rows)
     eta = tf.constant(rows["eta"].to_numpy())
     compiled = tf.function(lambda e: value_and_gradient(log_prob, e), jit_compile=True)(eta)
@@ -196,56 +476,89 @@ def test_compiled_and_eager_agree(family, name):
 
 
 @pytest.mark.parametrize(("family", "name"), CASES, ids=IDS)
-def test_drawn_responses_have_the_moments_of_the_density(family, name):
-    etas = np.array(moderate(family, name))
-    row = next((r for r in ROWS[family.name] if r.get("trials") == 10), ROWS[family.name][1])
-    frame = pd.DataFrame([row] * len(etas))
-    if family.unit == "sd":
-        frame["y"] += np.arange(len(etas))  # what is observed does not matter here
-    model = hm.model(frame, f"{RESPONSE.get(family.name, 'y')} ~ 1", family=family.name, link=name)
-    functions, data = model._joint.functions, model._joint.data
-    inner = [tf.constant([row[p]], tf.float64) for p in family.parameters]
-    distribution = functions.likelihood(data, tf.constant(etas[None]), *inner)
-    n = 40_000
-    drawn = distribution.sample(n, seed=tf.constant([11, 12], tf.int32)).numpy()[:, 0]
-    expected = SCIPY[family.name](row, MEAN[name](etas)[0])
-    # Five standard errors of a mean and of a variance, from the exact moments.
-    variance, kurtosis = expected.var(), expected.stats(moments="k")
-    assert (np.abs(drawn.mean(0) - expected.mean()) < 5 * np.sqrt(variance / n)).all()
-    error = variance * np.sqrt((kurtosis + 2) / n)
-    # A fair coin has kurtosis -2: what is left is the square of the error of the mean.
-    assert (np.abs(drawn.var(0) - variance) < 5 * error + 25 * variance / n).all()
-    fitted = functions.fitted(data, tf.constant(etas[None])).numpy()[0]
-    np.testing.assert_allclose(fitted, expected.mean(), rtol=1e-12)
+def test_drawn_responses_have_the_density(family, name):
+    """Shares of the draws beside probabilities from the density, and their moments."""
+    typical = {p: np.array([a.typical]) for p, a in family.parameters.items()}
+    typical |= {"ndt": np.array([0.1])} if "ndt" in typical else {}
+    for eta in moderate(family, name):
+        trials = {"trials": tf.constant([10.0], tf.float64)}
+        text = families.likelihood(family, link(name))
+        distribution = links.evaluate(text, eta=np.array([eta]), data=trials, **typical)
+        n = 40_000
+        drawn = distribution.sample(n, seed=tf.constant([11, 12], tf.int32)).numpy().ravel()
+        points, mass = probabilities(family, distribution, drawn)
+        assert mass.sum() == pytest.approx(1, abs=2e-4)
+        places = np.searchsorted(points, drawn, side="right") - 1
+        if not family.counts:
+            mass = np.where(points[:-1] == points[1:], 0, mass)
+        counted = np.bincount(np.clip(places, 0, len(mass) - 1), minlength=len(mass))
+        # The largest distance of distribution functions: one in ten thousand is beyond.
+        distance = np.abs(np.cumsum(counted) / n - np.cumsum(mass)).max()
+        assert distance < 2.23 / np.sqrt(n) + 2e-4
+        if family.name != "von_mises":  # whose mean is a direction
+            error = drawn.std() / np.sqrt(n)
+            assert float(distribution.mean().numpy().item()) == pytest.approx(
+                drawn.mean(), abs=5 * error
+            )
+            kurtosis = stats.kurtosis(drawn)
+            assert float(distribution.variance().numpy().item()) == pytest.approx(
+                drawn.var(), rel=6 * np.sqrt((max(kurtosis, 0) + 2) / n)
+            )
+
+
+def probabilities(family, distribution, drawn):
+    """Left ends of cells, or whole numbers, and the probability of each."""
+
+    def density(y):
+        return np.exp(distribution.log_prob(tf.constant(y[:, None])).numpy()[:, 0])
+
+    if family.counts:
+        points = np.arange(0.0, drawn.max() + 200.0)
+        points = points[points <= (10 if family.trials else family.upper)]
+        return points, density(points)
+    spread = drawn.std()
+    low = max(family.lower, drawn.min() - 30 * spread)
+    high = min(family.upper, drawn.max() + 30 * spread)
+    ends = np.quantile(drawn, np.linspace(0, 1, 401))
+    points = np.unique(np.concatenate([[low], ends[ends > low], [high]]))
+    x, w = np.polynomial.legendre.leggauss(20)
+    middle, half = (points[1:] + points[:-1]) / 2, (points[1:] - points[:-1]) / 2
+    inside = (middle[:, None] + half[:, None] * x).ravel()
+    mass = (density(inside).reshape(-1, 20) * w).sum(1) * half
+    if (drawn == 0).any():  # a point mass, in the first cell
+        mass[0] += density(np.zeros(1))[0]
+    return points, mass
 
 
 # --- links --------------------------------------------------------------------------------------
 
 
 def evaluated(expression, **values):
-    scope = {"tf": tf, "normal": tfp.distributions.Normal(np.float64(0), np.float64(1))}
+    scope = {"np": np, "tf": tf, "normal": tfp.distributions.Normal(np.float64(0), np.float64(1))}
     return eval(expression, scope | {k: tf.constant(v) for k, v in values.items()}).numpy()
 
 
 @pytest.mark.parametrize("name", LINKS)
 def test_link_there_and_back(name):
-    eta = np.array(MODERATE_PROBABILITY[name])
+    eta = np.array(MODERATE_PROBABILITY.get(name, [-3.0, -0.2, 0.3, 1.7]))
     mean = evaluated(LINKS[name].mean, eta=eta)
     np.testing.assert_allclose(mean, MEAN[name](eta)[0], rtol=1e-13)
     np.testing.assert_allclose(evaluated(LINKS[name].eta, mean=mean), eta, rtol=1e-12)
 
 
-@pytest.mark.parametrize("name", LINKS)
-def test_log_and_logit_of_the_mean_agree_with_the_mean(name):
-    eta = np.array(ETA["probability", name])
-    _, log_mean, log_rest = MEAN[name](eta)
-    # Beside zero a logarithm of 1 - tiny is good to a rounding error of 1.
-    for expression, expected in (
-        (LINKS[name].log_mean, log_mean),
-        (LINKS[name].logit_mean, log_mean - log_rest),
-    ):
-        found = evaluated(expression, eta=eta)
-        np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-15)
+@pytest.mark.parametrize(("space", "name"), ETA)
+def test_log_and_logit_of_the_mean_agree_with_the_mean(space, name):
+    eta = np.array(ETA[space, name])
+    mean, log_mean, log_rest = MEAN[name](eta)
+    expected = {"mean": mean}
+    if space in ("positive", "probability"):
+        expected["log_mean"] = log_mean
+    if space == "probability":
+        expected["logit_mean"] = log_mean - log_rest
+    for form, values in expected.items():
+        found = evaluated(getattr(LINKS[name], form), eta=eta)
+        # Beside zero a logarithm of 1 - tiny is good to a rounding error of 1.
+        np.testing.assert_allclose(found, values, rtol=1e-11, atol=1e-15)
 
 
 def test_every_link_is_allowed_by_a_family():
@@ -255,7 +568,8 @@ def test_every_link_is_allowed_by_a_family():
 
 @pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
 def test_a_link_that_the_family_does_not_have(family):
-    frame = pd.DataFrame({"y": [0.0, 1.0, 1.0], "trials": [1.0, 1.0, 1.0]})
+    y = [0.0, 1.0, 1.0] if family.counts else [0.2, 0.5, 0.3]
+    frame = pd.DataFrame({"y": y, "trials": [1.0, 1.0, 1.0]})
     with pytest.raises(hm.ModelError) as info:
         hm.model(frame, f"{RESPONSE.get(family.name, 'y')} ~ 1", family=family.name, link="sqrt")
     message = str(info.value)

@@ -1,0 +1,429 @@
+"""Distributions of a row that TFP lacks, or whose density loses digits there.
+
+Written so that they print: `model.code()` copies their source into its program.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+tfd = tfp.distributions
+
+
+class Row(tfd.Distribution):  # type: ignore[name-defined]
+    """Single numbers; keyword arguments are parameters that broadcast."""
+
+    def __init__(self, **parameters: Any) -> None:
+        self.p = {k: tf.convert_to_tensor(v, tf.float64) for k, v in parameters.items()}
+        super().__init__(
+            dtype=tf.float64,
+            reparameterization_type=tfd.NOT_REPARAMETERIZED,
+            validate_args=False,
+            allow_nan_stats=True,
+            name=type(self).__name__,
+        )
+
+    def _batch_shape(self) -> tf.TensorShape:
+        shape = tf.TensorShape([])
+        for v in self.p.values():
+            shape = tf.broadcast_static_shape(shape, v.shape)
+        return shape
+
+    def _batch_shape_tensor(self) -> tf.Tensor:
+        shape = tf.constant([], tf.int32)
+        for v in self.p.values():
+            shape = tf.broadcast_dynamic_shape(shape, tf.shape(v))
+        return shape
+
+    def _event_shape(self) -> tf.TensorShape:
+        return tf.TensorShape([])
+
+    def _event_shape_tensor(self) -> tf.Tensor:
+        return tf.constant([], tf.int32)
+
+    def _default_event_space_bijector(self) -> Any:
+        return tfp.bijectors.Identity()
+
+    def _shape(self, n: Any) -> tf.Tensor:
+        return tf.concat([[n], self._batch_shape_tensor()], 0)
+
+    def _uniform(self, n: Any, seed: Any) -> tf.Tensor:
+        """Uniform numbers in (0, 1) for `n` draws."""
+        least = np.finfo(np.float64).tiny
+        return tf.random.stateless_uniform(
+            self._shape(n), tfp.random.sanitize_seed(seed), minval=least, dtype=tf.float64
+        )
+
+    def _normal(self, n: Any, seed: Any) -> tf.Tensor:
+        """Standard normal numbers for `n` draws."""
+        seed = tfp.random.sanitize_seed(seed)
+        return tf.random.stateless_normal(self._shape(n), seed, dtype=tf.float64)
+
+
+class SkewNormal(Row):
+    """By its mean and standard deviation, and the slant alpha (Azzalini 1985), as in brms."""
+
+    def _location(self) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Location and scale of the classical form, and delta = alpha / sqrt(1 + alpha^2)."""
+        alpha = self.p["alpha"]
+        delta = alpha / tf.sqrt(1.0 + alpha**2)
+        shift = np.sqrt(2 / np.pi) * delta
+        scale = self.p["sd"] / tf.sqrt(1.0 - shift**2)
+        return self.p["mean"] - scale * shift, scale, delta
+
+    def _log_prob(self, y: tf.Tensor) -> tf.Tensor:
+        location, scale, _ = self._location()
+        z = (y - location) / scale
+        log_cdf = tfd.Normal(np.float64(0), np.float64(1)).log_cdf(self.p["alpha"] * z)
+        return 0.5 * np.log(2 / np.pi) - tf.math.log(scale) - 0.5 * z * z + log_cdf
+
+    def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
+        first, second = tfp.random.split_seed(seed, 2)
+        location, scale, delta = self._location()
+        one, other = tf.abs(self._normal(n, first)), self._normal(n, second)
+        return location + scale * (delta * one + tf.sqrt(1.0 - delta**2) * other)
+
+    def _mean(self) -> tf.Tensor:
+        return tf.broadcast_to(self.p["mean"], self._batch_shape_tensor())
+
+    def _variance(self) -> tf.Tensor:
+        return tf.broadcast_to(self.p["sd"] ** 2, self._batch_shape_tensor())
+
+
+class AsymmetricLaplace(Row):
+    """Whose quantile of probability `quantile` is `loc` (Yu and Moyeed 2001, as in brms)."""
+
+    def _log_prob(self, y: tf.Tensor) -> tf.Tensor:
+        q, scale = self.p["quantile"], self.p["scale"]
+        z = (y - self.p["loc"]) / scale
+        loss = tf.where(z < 0, (q - 1.0) * z, q * z)
+        return tf.math.log(q) + tf.math.log1p(-q) - tf.math.log(scale) - loss
+
+    def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
+        q, u = self.p["quantile"], self._uniform(n, seed)
+        below, above = tf.math.log(u / q) / (1.0 - q), -tf.math.log1p((q - u) / (1.0 - q)) / q
+        return self.p["loc"] + self.p["scale"] * tf.where(u < q, below, above)
+
+    def _mean(self) -> tf.Tensor:
+        q = self.p["quantile"]
+        return self.p["loc"] + self.p["scale"] * (1.0 - 2.0 * q) / (q * (1.0 - q))
+
+    def _variance(self) -> tf.Tensor:
+        q = self.p["quantile"]
+        spread = self.p["scale"] ** 2 * (1.0 - 2.0 * q + 2.0 * q**2) / (q * (1.0 - q)) ** 2
+        return tf.broadcast_to(spread, self._batch_shape_tensor())
+
+
+class ExGaussian(Row):
+    """A normal number and an exponential one of mean `beta`, added; `mean` is of the sum."""
+
+    def _log_prob(self, y: tf.Tensor) -> tf.Tensor:
+        scale, beta = self.p["scale"], self.p["beta"]
+        z = (y - self.p["mean"] + beta) / scale
+        ratio = scale / beta
+        log_cdf = tfd.Normal(np.float64(0), np.float64(1)).log_cdf(z - ratio)
+        return -tf.math.log(beta) + ratio * (0.5 * ratio - z) + log_cdf
+
+    def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
+        first, second = tfp.random.split_seed(seed, 2)
+        tail = -tf.math.log(self._uniform(n, first)) - 1.0
+        noise = self.p["scale"] * self._normal(n, second)
+        return self.p["mean"] + self.p["beta"] * tail + noise
+
+    def _mean(self) -> tf.Tensor:
+        return tf.broadcast_to(self.p["mean"], self._batch_shape_tensor())
+
+    def _variance(self) -> tf.Tensor:
+        spread = self.p["scale"] ** 2 + self.p["beta"] ** 2
+        return tf.broadcast_to(spread, self._batch_shape_tensor())
+
+
+class ShiftedLogNormal(Row):
+    """A lognormal number and a shift that every response is longer than."""
+
+    def _log_prob(self, y: tf.Tensor) -> tf.Tensor:
+        inside = y > self.p["shift"]
+        left = tf.where(inside, y - self.p["shift"], 1.0)
+        log = tf.math.log(left)
+        density = tfd.Normal(self.p["loc"], self.p["scale"]).log_prob(log) - log
+        return tf.where(inside, density, -np.inf)
+
+    def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
+        log = self.p["loc"] + self.p["scale"] * self._normal(n, seed)
+        return self.p["shift"] + tf.exp(log)
+
+    def _mean(self) -> tf.Tensor:
+        return self.p["shift"] + tf.exp(self.p["loc"] + 0.5 * self.p["scale"] ** 2)
+
+    def _variance(self) -> tf.Tensor:
+        square = self.p["scale"] ** 2
+        spread = tf.math.expm1(square) * tf.exp(2.0 * self.p["loc"] + square)
+        return tf.broadcast_to(spread, self._batch_shape_tensor())
+
+
+@tf.custom_gradient
+def rising(a: tf.Tensor, k: tf.Tensor) -> Any:
+    """lgamma(a + k) - lgamma(a) for whole k, exact to rounding for huge `a` too.
+
+    So is its derivative in `a`, by Stirling's series (Abramowitz and Stegun, 6.3.18); there is none
+    in `k`, which are data.
+    """
+    large, small = tf.maximum(a, 10.0), tf.minimum(a, 10.0)
+    difference = -tfp.math.log_gamma_difference(tf.broadcast_to(k, (a + k).shape), large)
+    near = tf.math.lgamma(small + k) - tf.math.lgamma(small)
+
+    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, None]:
+        above = large + k
+        series = tf.math.log1p(k / large) + 0.5 * k / (large * above)
+        for power, factor in ((2, 12), (4, -120), (6, 252), (8, -240), (10, 132), (12, -47.4)):
+            series -= (above**-power - large**-power) / factor
+        slope = tf.where(a > 10.0, series, tf.math.digamma(small + k) - tf.math.digamma(small))
+        lead = tf.rank(slope) - tf.rank(a)
+        summed = tf.reduce_sum(upstream * slope, tf.range(lead))
+        kept = tf.where(tf.shape(a) == 1)[:, 0]
+        return tf.reshape(tf.reduce_sum(summed, kept, keepdims=True), tf.shape(a)), None
+
+    return tf.where(a > 10.0, difference, near), gradient
+
+
+class NegativeBinomial(Row):
+    """By its mean and shape: the variance is mean + mean^2 / shape."""
+
+    def _log_prob(self, y: tf.Tensor) -> tf.Tensor:
+        log_mean, shape = self.p["log_mean"], self.p["shape"]
+        # log(1 + mean / shape), and mean / (mean + shape).
+        ratio = log_mean - tf.math.log(shape)
+        spread = tf.math.softplus(ratio)
+        ways = rising(shape, y) - tf.math.lgamma(y + 1.0)
+        return ways - shape * spread + y * (ratio - spread)
+
+    def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
+        first, second = tfp.random.split_seed(seed, 2)
+        shape = tf.broadcast_to(self.p["shape"], self._batch_shape_tensor())
+        log_unit = tf.math.log(shape)
+        rate = tfd.ExpGamma(shape, log_rate=log_unit - self.p["log_mean"]).sample(n, seed=first)
+        return tfd.Poisson(log_rate=rate).sample(seed=second)
+
+    def _mean(self) -> tf.Tensor:
+        return tf.broadcast_to(tf.exp(self.p["log_mean"]), self._batch_shape_tensor())
+
+    def _variance(self) -> tf.Tensor:
+        mean = tf.exp(self.p["log_mean"])
+        return mean + mean**2 / self.p["shape"]
+
+
+def chances(logit: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """A probability and one minus it; neither is ever zero, where a gamma function has no value."""
+    least = np.finfo(np.float64).tiny
+    return (
+        tf.maximum(tf.math.sigmoid(logit), least),
+        tf.maximum(tf.math.sigmoid(-logit), least),
+    )
+
+
+class Beta(Row):
+    """By its mean, on the logit scale, and phi: the variance is mean (1 - mean) / (1 + phi)."""
+
+    def _log_prob(self, y: tf.Tensor) -> tf.Tensor:
+        mean, rest = chances(self.p["logit_mean"])
+        one, other = mean * self.p["phi"], rest * self.p["phi"]
+        powers = (one - 1.0) * tf.math.log(y) + (other - 1.0) * tf.math.log1p(-y)
+        return powers - tfp.math.lbeta(one, other)
+
+    def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
+        mean, rest = chances(self.p["logit_mean"])
+        one = tf.broadcast_to(mean * self.p["phi"], self._batch_shape_tensor())
+        drawn = tfd.Beta(one, rest * self.p["phi"]).sample(n, seed=seed)
+        # What rounds to an end is not in the support.
+        return tf.clip_by_value(drawn, np.finfo(np.float64).tiny, 1.0 - 2.0**-53)
+
+    def _mean(self) -> tf.Tensor:
+        return tf.math.sigmoid(self.p["logit_mean"]) + 0.0 * self.p["phi"]
+
+    def _variance(self) -> tf.Tensor:
+        mean, rest = chances(self.p["logit_mean"])
+        return mean * rest / (1.0 + self.p["phi"])
+
+
+class BetaBinomial(Row):
+    """Successes whose probability is beta(mean phi, (1 - mean) phi) in every row."""
+
+    def _log_prob(self, y: tf.Tensor) -> tf.Tensor:
+        n, phi = self.p["trials"], self.p["phi"]
+        left = n - y
+        ways = tf.math.lgamma(n + 1.0) - tf.math.lgamma(y + 1.0) - tf.math.lgamma(left + 1.0)
+        mean, rest = chances(self.p["logit_mean"])
+        return ways + rising(mean * phi, y) + rising(rest * phi, left) - rising(phi, n)
+
+    def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
+        first, second = tfp.random.split_seed(seed, 2)
+        chance = Beta(**{k: self.p[k] for k in ("logit_mean", "phi")}).sample(n, seed=first)
+        return tfd.Binomial(self.p["trials"], probs=chance).sample(seed=second)
+
+    def _mean(self) -> tf.Tensor:
+        return self.p["trials"] * tf.math.sigmoid(self.p["logit_mean"]) + 0.0 * self.p["phi"]
+
+    def _variance(self) -> tf.Tensor:
+        (mean, rest), n, phi = chances(self.p["logit_mean"]), self.p["trials"], self.p["phi"]
+        return n * mean * rest * (phi + n) / (phi + 1.0)
+
+
+class Gamma(Row):
+    """By its mean and shape: the variance is mean^2 / shape.
+
+    (The derivative of TFP's density in the shape is wrong where that is exactly one.)
+    """
+
+    def _log_prob(self, y: tf.Tensor) -> tf.Tensor:
+        shape = self.p["shape"]
+        log_rate = tf.math.log(shape) - self.p["log_mean"]
+        powers = shape * (log_rate + tf.math.log(y)) - tf.math.log(y)
+        return powers - tf.exp(log_rate) * y - tf.math.lgamma(shape)
+
+    def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
+        log_unit = tf.math.log(tf.broadcast_to(self.p["shape"], self._batch_shape_tensor()))
+        log_rate = log_unit - self.p["log_mean"]
+        return tf.exp(tfd.ExpGamma(tf.exp(log_unit), log_rate=log_rate).sample(n, seed=seed))
+
+    def _mean(self) -> tf.Tensor:
+        return tf.broadcast_to(tf.exp(self.p["log_mean"]), self._batch_shape_tensor())
+
+    def _variance(self) -> tf.Tensor:
+        return tf.exp(2.0 * self.p["log_mean"]) / self.p["shape"]
+
+
+class Weibull(Row):
+    """By its mean and shape: the scale is mean / gamma(1 + 1 / shape)."""
+
+    def _log_scale(self) -> tf.Tensor:
+        return self.p["log_mean"] - tf.math.lgamma(1.0 + 1.0 / self.p["shape"])
+
+    def _log_prob(self, y: tf.Tensor) -> tf.Tensor:
+        shape = self.p["shape"]
+        z = shape * (tf.math.log(y) - self._log_scale())
+        return tf.math.log(shape) - tf.math.log(y) + z - tf.exp(z)
+
+    def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
+        unit = -tf.math.log(self._uniform(n, seed))
+        return tf.exp(self._log_scale() + tf.math.log(unit) / self.p["shape"])
+
+    def _mean(self) -> tf.Tensor:
+        return tf.broadcast_to(tf.exp(self.p["log_mean"]), self._batch_shape_tensor())
+
+    def _variance(self) -> tf.Tensor:
+        shape = self.p["shape"]
+        ratio = tf.math.lgamma(1.0 + 2.0 / shape) - 2.0 * tf.math.lgamma(1.0 + 1.0 / shape)
+        return tf.exp(2.0 * self.p["log_mean"]) * tf.math.expm1(ratio)
+
+
+class InverseGaussian(Row):
+    """By its mean and shape: the variance is mean^3 / shape."""
+
+    def _log_prob(self, y: tf.Tensor) -> tf.Tensor:
+        log_mean, shape = self.p["log_mean"], self.p["shape"]
+        distance = (y * tf.exp(-log_mean) - 1.0) ** 2 / y
+        constant = tf.math.log(shape) - np.log(2 * np.pi) - 3.0 * tf.math.log(y)
+        return 0.5 * (constant - shape * distance)
+
+    def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
+        mean = tf.broadcast_to(tf.exp(self.p["log_mean"]), self._batch_shape_tensor())
+        return tfd.InverseGaussian(mean, self.p["shape"]).sample(n, seed=seed)
+
+    def _mean(self) -> tf.Tensor:
+        return tf.broadcast_to(tf.exp(self.p["log_mean"]), self._batch_shape_tensor())
+
+    def _variance(self) -> tf.Tensor:
+        return tf.exp(3.0 * self.p["log_mean"]) / self.p["shape"]
+
+
+class Inflated(Row):
+    """Zero with an additional probability, else a draw of another distribution of counts."""
+
+    def __init__(self, base: Any, extra: Any) -> None:
+        self.base = base
+        super().__init__(extra=extra, base=tf.zeros(base.batch_shape_tensor(), tf.float64))
+
+    def _log_prob(self, y: tf.Tensor) -> tf.Tensor:
+        one, other = tf.math.log(self.p["extra"]), tf.math.log1p(-self.p["extra"])
+        of_base = other + self.base.log_prob(y)
+        return tf.where(y == 0, tfp.math.log_add_exp(one, of_base), of_base)
+
+    def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
+        first, second = tfp.random.split_seed(seed, 2)
+        extra = self._uniform(n, first) < self.p["extra"]
+        return tf.where(extra, tf.zeros([], tf.float64), self.base.sample(n, seed=second))
+
+    def _mean(self) -> tf.Tensor:
+        return (1.0 - self.p["extra"]) * self.base.mean()
+
+    def _variance(self) -> tf.Tensor:
+        extra, mean = self.p["extra"], self.base.mean()
+        return (1.0 - extra) * (self.base.variance() + extra * mean**2)
+
+
+class Hurdle(Row):
+    """Zero with a given probability, else a positive draw of another distribution."""
+
+    TRIES = 1000
+
+    def __init__(self, base: Any, zero: Any, counts: bool) -> None:
+        self.base, self.counts = base, counts
+        super().__init__(zero=zero, base=tf.zeros(base.batch_shape_tensor(), tf.float64))
+
+    def _log_positive(self) -> tf.Tensor:
+        """Log of the probability that the other distribution gives to positive values."""
+        if not self.counts:
+            return tf.zeros([], tf.float64)
+        return tfp.math.log1mexp(self.base.log_prob(tf.zeros([], tf.float64)))
+
+    def _log_prob(self, y: tf.Tensor) -> tf.Tensor:
+        zero, other = tf.math.log(self.p["zero"]), tf.math.log1p(-self.p["zero"])
+        inside = 1.0 if self.counts else 0.5  # anywhere, where the density is not used
+        density = self.base.log_prob(
+            tf.where(y == 0, tf.fill(tf.shape(y), tf.cast(inside, y.dtype)), y)
+        )
+        return tf.where(y == 0, zero, other + density - self._log_positive())
+
+    def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
+        first, second = tfp.random.split_seed(seed, 2)
+        zero = self._uniform(n, first) < self.p["zero"]
+        drawn = self.base.sample(n, seed=second)
+        for _ in range(self.TRIES * self.counts):
+            if not tf.reduce_any(drawn == 0):
+                break
+            second, third = tfp.random.split_seed(second, 2)
+            drawn = tf.where(drawn == 0, self.base.sample(n, seed=third), drawn)
+        # What is still zero has so small a mean that a positive count is a one.
+        return tf.where(zero, 0.0, tf.where(drawn == 0, 1.0, drawn) if self.counts else drawn)
+
+    def _mean(self) -> tf.Tensor:
+        return (1.0 - self.p["zero"]) * self.base.mean() / tf.exp(self._log_positive())
+
+    def _variance(self) -> tf.Tensor:
+        mean = self.base.mean()
+        square = (self.base.variance() + mean**2) / tf.exp(self._log_positive())
+        return (1.0 - self.p["zero"]) * square - self._mean() ** 2
+
+
+OWN = {
+    kind.__name__: kind
+    for kind in (
+        SkewNormal,
+        AsymmetricLaplace,
+        ExGaussian,
+        ShiftedLogNormal,
+        NegativeBinomial,
+        Beta,
+        BetaBinomial,
+        Gamma,
+        Weibull,
+        InverseGaussian,
+        Inflated,
+        Hurdle,
+    )
+}
+"""By name, for the expressions of likelihoods."""
