@@ -125,8 +125,12 @@ class ExGaussian(Row):
         scale, beta = self.p["scale"], self.p["beta"]
         z = (y - self.p["mean"] + beta) / scale
         ratio = scale / beta
-        log_cdf = tfd.Normal(np.float64(0), np.float64(1)).log_cdf(z - ratio)
-        return -tf.math.log(beta) + ratio * (0.5 * ratio - z) + log_cdf
+        w = z - ratio
+        # Of a short tail, the square of the ratio cancels: what is left is a scaled erfc.
+        log_cdf = tfd.Normal(np.float64(0), np.float64(1)).log_cdf(tf.maximum(w, 0.0))
+        long = ratio * (0.5 * ratio - z) + log_cdf
+        short = tfp.math.logerfcx(tf.maximum(-w, 0.0) / np.sqrt(2)) - 0.5 * z * z - np.log(2)
+        return -tf.math.log(beta) + tf.where(w > 0, long, short)
 
     def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
         first, second = tfp.random.split_seed(seed, 2)
@@ -165,29 +169,31 @@ class ShiftedLogNormal(Row):
         return tf.broadcast_to(spread, self._batch_shape_tensor())
 
 
-@tf.custom_gradient
-def rising(a: tf.Tensor, k: tf.Tensor) -> Any:
+def rising(a: tf.Tensor, k: tf.Tensor) -> tf.Tensor:
     """lgamma(a + k) - lgamma(a) for whole k, exact to rounding for huge `a` too.
 
     So is its derivative in `a`, by Stirling's series (Abramowitz and Stegun, 6.3.18); there is none
     in `k`, which are data.
     """
-    large, small = tf.maximum(a, 10.0), tf.minimum(a, 10.0)
-    difference = -tfp.math.log_gamma_difference(tf.broadcast_to(k, (a + k).shape), large)
-    near = tf.math.lgamma(small + k) - tf.math.lgamma(small)
+    whole = tf.zeros_like(a + k)
 
-    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, None]:
-        above = large + k
-        series = tf.math.log1p(k / large) + 0.5 * k / (large * above)
-        for power, factor in ((2, 12), (4, -120), (6, 252), (8, -240), (10, 132), (12, -47.4)):
-            series -= (above**-power - large**-power) / factor
-        slope = tf.where(a > 10.0, series, tf.math.digamma(small + k) - tf.math.digamma(small))
-        lead = tf.rank(slope) - tf.rank(a)
-        summed = tf.reduce_sum(upstream * slope, tf.range(lead))
-        kept = tf.where(tf.shape(a) == 1)[:, 0]
-        return tf.reshape(tf.reduce_sum(summed, kept, keepdims=True), tf.shape(a)), None
+    @tf.custom_gradient
+    def rise(a: tf.Tensor) -> Any:
+        large, small, size = tf.maximum(a, 10.0), tf.minimum(a, 10.0), k + whole
+        far = -tfp.math.log_gamma_difference(size, large)
+        near = tf.math.lgamma(small + size) - tf.math.lgamma(small)
 
-    return tf.where(a > 10.0, difference, near), gradient
+        def gradient(upstream: tf.Tensor) -> tf.Tensor:
+            above = large + size
+            slope = tf.math.log1p(size / large) + 0.5 * size / (large * above)
+            for power, factor in ((2, 12), (4, -120), (6, 252), (8, -240), (10, 132), (12, -47.4)):
+                slope -= (above**-power - large**-power) / factor
+            near = tf.math.digamma(small + size) - tf.math.digamma(small)
+            return upstream * tf.where(a > 10.0, slope, near)
+
+        return tf.where(a > 10.0, far, near), gradient
+
+    return rise(a + whole)
 
 
 class NegativeBinomial(Row):

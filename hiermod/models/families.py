@@ -124,7 +124,7 @@ NEGATIVE_BINOMIAL = "NegativeBinomial(log_mean={log_mean}, shape=shape)"
 BINOMIAL = 'tfd.Binomial(total_count=data["trials"], logits={logit_mean})'
 BETA_BINOMIAL = 'BetaBinomial(trials=data["trials"], logit_mean={logit_mean}, phi=phi)'
 GAMMA = "Gamma(log_mean={log_mean}, shape=shape)"
-LOG_NORMAL = "tfd.LogNormal(loc={mean}, scale=sigma)"
+LOG_NORMAL = "ShiftedLogNormal(loc={mean}, scale=sigma, shift=np.float64(0))"
 BETA = "Beta(logit_mean={logit_mean}, phi=phi)"
 
 _ALL = (

@@ -146,7 +146,9 @@ ROWS = {
         y=(-1e3, 0.0, 0.4, 40.0), sigma=(1e-3, 1.0, 50.0), quantile=(1e-6, 0.1, 0.5, 0.99)
     ),
     "gumbel": product(y=(-3.0, 0.0, 0.4, 40.0), sigma=(0.5, 1.0, 50.0)),
-    "exgaussian": product(y=(-5.0, 0.0, 3.0, 40.0), sigma=(0.5, 1.0, 9.0), beta=(0.3, 1.0, 50.0)),
+    "exgaussian": product(
+        y=(-5.0, 0.0, 3.0, 40.0), sigma=(0.5, 1.0, 9.0), beta=(1e-2, 0.3, 1.0, 50.0)
+    ),
     "von_mises": product(y=(-np.pi, -1.0, 0.0, 2.0, np.pi), kappa=(1e-8, 0.5, 10.0, 1e4)),
     "lognormal": product(y=(1e-8, 0.5, 1.0, 1e6), sigma=(1e-2, 1.0, 20.0)),
     "shifted_lognormal": product(y=(0.5, 1.0, 1e6), sigma=(1e-2, 1.0, 20.0), ndt=(1e-6, 0.2)),
