@@ -14,7 +14,7 @@ with without_notices():
     with _keeping(_tf.__version__):
         _tf.config.list_physical_devices()
 
-from hiermod.api import Fit, Model, Posterior, fit, model, resume, sample
+from hiermod.api import Fit, Formulas, Model, Posterior, fit, formula, model, resume, sample
 from hiermod.datasets import list_data, load_data
 from hiermod.errors import (
     DataError,
@@ -31,6 +31,7 @@ __all__ = [
     "DataError",
     "Fit",
     "FormulaError",
+    "Formulas",
     "HiermodError",
     "Model",
     "ModelError",
@@ -38,6 +39,7 @@ __all__ = [
     "PriorError",
     "SamplingError",
     "fit",
+    "formula",
     "list_data",
     "load_data",
     "model",

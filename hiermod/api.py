@@ -10,7 +10,7 @@ import inspect
 import os
 import pickle
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
@@ -625,13 +625,74 @@ def _seed(seed: int | None) -> int:
     return int(seed)
 
 
+@dataclass(frozen=True)
+class Formulas:
+    """The formula of the response, and those of other parameters of the family.
+
+    Made by `hiermod.formula`.
+
+    Attributes
+    ----------
+    main : str
+    parameters : dict of str
+        Right-hand sides, ``"~ x"``, by name.
+    """
+
+    main: str
+    parameters: dict[str, str]
+
+    def __str__(self) -> str:
+        return ", ".join([self.main, *(f"{k} {v}" for k, v in self.parameters.items())])
+
+
+def formula(main: str, **parameters: str) -> Formulas:
+    """Formulas for several parameters of a family: a distributional model.
+
+    Parameters
+    ----------
+    main : str
+        Of the response: ``"y ~ x + (1 | g)"``.
+    **parameters : str
+        Of other parameters of the family, by name, on the scale of their link (a logarithm, or a
+        logit of a probability): ``sigma="~ x + (1 | g)"``. Their terms are called ``sigma_x``,
+        ``sigma_1|g`` and so on; the classes of their priors ``sigma_common``,
+        ``sigma_group_sigma``, ``sigma_group_cor``.
+
+    Returns
+    -------
+    Formulas
+        For `hiermod.model` and `hiermod.fit`.
+
+    Raises
+    ------
+    FormulaError
+        If a formula is not text, or that of a parameter does not begin with ``~``.
+
+    Examples
+    --------
+    >>> import hiermod as hm
+    >>> study = hm.load_data("sleepstudy")
+    >>> parts = hm.formula("Reaction ~ Days + (1 | Subject)", sigma="~ Days")
+    >>> list(hm.model(study, parts).priors.index)
+    ['Intercept', 'Days', 'sigma_Intercept', 'sigma_Days', '1|Subject_sigma']
+    """
+    for name, text in {"": main, **parameters}.items():
+        if not isinstance(text, str):
+            raise FormulaError(
+                f"a formula must be text such as 'y ~ x', not {type(text).__name__}."
+            )
+        if name and not text.lstrip().startswith("~"):
+            raise FormulaError(f"the formula of {name!r} must begin with '~': {name}='~ x'.")
+    return Formulas(main, dict(parameters))
+
+
 @_known_keywords
 def model(
     data: pd.DataFrame,
-    formula: str,
+    formula: str | Formulas,
     *,
     family: str = "gaussian",
-    link: str | None = None,
+    link: str | Mapping[str, str] | None = None,
     priors: Mapping[str, Any] | None = None,
     center: bool = True,
     noncentered: bool | Mapping[str, bool] | None = None,
@@ -644,12 +705,13 @@ def model(
     ----------
     data : DataFrame
         Not modified; only the columns that the formula names are read.
-    formula : str
-        For example ``"y ~ x + (1 + x | g)"``.
+    formula : str or Formulas
+        For example ``"y ~ x + (1 + x | g)"``; `hiermod.formula` gives other parameters a formula.
     family : str
         ``"gaussian"``, ``"bernoulli"``, ``"binomial"`` or ``"poisson"``.
-    link : str, optional
-        The family's own by default.
+    link : str or mapping from parameter to str, optional
+        Of the mean; or by parameter, ``{"mu": "log", "sigma": "softplus"}``. By default the
+        family's own, and a log or logit for other parameters that have a formula.
     priors : mapping, optional
         From names of parameters (``"Intercept"``, ``"x"``, ``"1|g_sigma"``, ``"g_cor"``,
         ``"sigma"``) or classes (``"common"``, ``"group_sigma"``, ``"group_cor"``) to strings such
@@ -694,9 +756,13 @@ def model(
     """
     if not isinstance(data, pd.DataFrame):
         raise DataError(f"data must be a pandas DataFrame, not {type(data).__name__}.")
-    if not isinstance(formula, str):
+    if isinstance(formula, str):
+        formula = Formulas(formula, {})
+    if not isinstance(formula, Formulas):
         raise FormulaError(f"formula must be text such as 'y ~ x', not {type(formula).__name__}.")
-    design = formulas.design(formula, data, functions=functions, dropna=dropna)
+    design = formulas.designs(
+        formula.main, formula.parameters, data, functions=functions, dropna=dropna
+    )
     return Model(
         models.specify(design, family, link, priors, center=center, noncentered=noncentered), data
     )
@@ -705,10 +771,10 @@ def model(
 @_known_keywords
 def fit(
     data: pd.DataFrame,
-    formula: str,
+    formula: str | Formulas,
     *,
     family: str = "gaussian",
-    link: str | None = None,
+    link: str | Mapping[str, str] | None = None,
     priors: Mapping[str, Any] | None = None,
     center: bool = True,
     noncentered: bool | Mapping[str, bool] | None = None,

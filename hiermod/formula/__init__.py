@@ -3,7 +3,7 @@
 from hiermod.formula.design import Design, Group, Response, Term
 from hiermod.formula.functions import FUNCTIONS
 from hiermod.formula.grammar import Formula, parse
-from hiermod.formula.matrices import design, new_design
+from hiermod.formula.matrices import design, designs, new_design
 
 __all__ = [
     "FUNCTIONS",
@@ -13,6 +13,7 @@ __all__ = [
     "Response",
     "Term",
     "design",
+    "designs",
     "new_design",
     "parse",
 ]

@@ -40,7 +40,7 @@ def check_columns_vary(X: FloatArray, terms: Sequence[Term], intercept: bool, wh
     low, high = X.min(axis=0), X.max(axis=0)
     for term in terms:
         for j in range(term.columns.start, term.columns.stop):
-            if term.kind == "index" or term.name == "1" or low[j] != high[j]:
+            if term.kind == "index" or term.kind == "intercept" or low[j] != high[j]:
                 continue
             name = column_names(terms)[j]
             if low[j] == 0:

@@ -229,5 +229,5 @@ def with_intercept(X: FloatArray, basis: Basis) -> tuple[FloatArray, Basis]:
         replace(term, columns=slice(term.columns.start + 1, term.columns.stop + 1))
         for term in basis.terms
     ]
-    terms = (Term("1", (), slice(0, 1), "numeric"), *shifted)
+    terms = (Term("1", (), slice(0, 1), "intercept"), *shifted)
     return np.column_stack([np.ones(len(X)), X]), Basis((_Ones(), *basis.coded), terms)

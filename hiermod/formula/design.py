@@ -43,7 +43,8 @@ class Term:
     columns : slice
         The columns, start inclusive, stop exclusive.
     kind : str
-        ``"numeric"``, ``"categorical"`` or ``"index"`` (one column a level, beside an intercept).
+        ``"numeric"``, ``"categorical"``, ``"index"`` (one column a level, beside an intercept) or
+        ``"intercept"`` (among the effects of a group).
     """
 
     name: str
@@ -129,6 +130,8 @@ class Design:
         Their positions in the data frame, counted from 0.
     dropped : int
         Rows dropped for missing values.
+    parameters : dict of Design
+        Of the parameters of the family that have a formula of their own, by name; the same rows.
     state : object
         What `formula.new_design` needs to evaluate new rows the way the training rows were.
     """
@@ -143,6 +146,7 @@ class Design:
     rows: NDArray[Any]
     positions: NDArray[np.int64]
     dropped: int = 0
+    parameters: dict[str, Design] = field(default_factory=dict)
     state: Any = field(default=None, repr=False, compare=False)
 
     @property

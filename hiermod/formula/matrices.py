@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -142,6 +142,61 @@ def design(
     )
 
 
+def designs(
+    formula: str,
+    parameters: Mapping[str, str],
+    data: pd.DataFrame,
+    *,
+    functions: Functions | None = None,
+    dropna: bool = False,
+) -> Design:
+    """Evaluate the formula of the response, and those of other parameters, on the same rows.
+
+    Parameters
+    ----------
+    formula : str
+    parameters : mapping from name to str
+        The right-hand sides, ``"~ x"``; names of their terms begin with that of the parameter.
+    data, functions, dropna
+        As for `design`.
+
+    Returns
+    -------
+    Design
+        With `Design.parameters`.
+    """
+    if not parameters:
+        return design(formula, data, functions=functions, dropna=dropna)
+    known = tuple(functions or ())
+    first = parse(formula, functions=known)
+    others = {name: parse(f"{name} {text}", functions=known) for name, text in parameters.items()}
+    frames = [select(first.text, [*first.response_names(), *first.predictor_names()], data)]
+    frames += [select(other.text, other.predictor_names(), data) for other in others.values()]
+    joined = pd.concat(frames, axis=1)
+    joined = joined.loc[:, ~joined.columns.duplicated()]
+    used = complete_rows(joined, dropna, "Use dropna=True to drop these rows, or fill them in.")
+    rows = data if len(used) == len(data) else data.iloc[used]
+    return replace(
+        design(first, rows, functions=functions),
+        positions=used,
+        dropped=len(data) - len(used),
+        parameters={
+            name: _prefixed(design(other, rows, functions=functions, response=False), name)
+            for name, other in others.items()
+        },
+    )
+
+
+def _prefixed(part: Design, name: str) -> Design:
+    """The design of a parameter, its name before those of the terms."""
+
+    def named(terms: tuple[Term, ...]) -> tuple[Term, ...]:
+        return tuple(replace(t, name=f"{name}_{t.name}") for t in terms)
+
+    groups = tuple(replace(g, effects=named(g.effects)) for g in part.groups)
+    return replace(part, terms=named(part.terms), groups=groups)
+
+
 def new_design(design: Design, data: pd.DataFrame, *, response: bool = False) -> Design:
     """Evaluate the formula of a design on other rows, as the training rows were evaluated.
 
@@ -196,6 +251,7 @@ def new_design(design: Design, data: pd.DataFrame, *, response: bool = False) ->
         rows=frame.index.to_numpy(),
         positions=used,
         dropped=0,
+        parameters={name: new_design(part, data) for name, part in design.parameters.items()},
     )
 
 

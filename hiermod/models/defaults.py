@@ -27,7 +27,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hiermod.formula.design import Design, Term
+from hiermod.formula.design import Design, Response, Term
 from hiermod.models.families import Auxiliary, Family
 from hiermod.models.links import Link, evaluate
 from hiermod.models.priors import Prior, make, parse
@@ -90,6 +90,30 @@ class Defaults:
             intercept_free=not design.intercept,
         )
 
+    @classmethod
+    def of_parameter(
+        cls, design: Design, response: Response, family: Family, name: str, center: bool
+    ) -> Defaults:
+        """Of the linear predictor of a parameter beside the mean, on its default link."""
+        auxiliary = family.parameters[name]
+        probability, real = auxiliary.support == "probability", auxiliary.support == "real"
+        typical = 0.0 if real or probability else np.log(auxiliary.typical)
+        if "sd}" in auxiliary.prior:  # a standard deviation of the response, on the log scale
+            typical = np.log(float(np.std(family.scaled(response.values))) or 1.0)
+        scale = (1.5 if probability else 2.5) ** 2
+        if not center:
+            scale += sum((2.5 / spread_of(x) * x.mean()) ** 2 for x in design.X.T)
+        return cls(
+            float(typical),
+            1.0,
+            1.0,
+            0.0,
+            probability,
+            intercept_scale=float(np.sqrt(scale)),
+            whole=1.0,
+            intercept_free=not design.intercept,
+        )
+
     def intercept(self) -> Prior:
         """Of the intercept."""
         return make("normal", self.location, self.intercept_scale, source="default")
@@ -109,7 +133,8 @@ class Defaults:
     def group_sigma(self, effect: Term, columns: FloatArray) -> Prior:
         """Of the standard deviations of group effects; `columns` has shape (N, width)."""
         rates = tuple(spread_of(x) / self.whole for x in columns.T)
-        source = "default, scaled to y" if effect.name == "1" else "default, scaled to x"
+        constant = effect.kind == "intercept"
+        source = "default, scaled to y" if constant else "default, scaled to x"
         return make("exponential", _one(rates), source=source)
 
     def group_cor(self) -> Prior:

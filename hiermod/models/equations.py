@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from hiermod.formula.design import Term
-from hiermod.models.specification import GroupEffects, Parameter, Specification
+from hiermod.models.links import Link
+from hiermod.models.specification import GroupEffects, Parameter, Predictor, Specification
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class _Text:
 
     def of_level(self, name: str, p: Parameter) -> str:
         """The coefficient of the level of a factor that a row has."""
-        return f"{name}[{p.name}[i]]"
+        return f"{name}[{_column(p.of, p.name)}[i]]"
 
     def average(self, text: str) -> str:
         return f"mean({text})"
@@ -65,8 +66,8 @@ class _Text:
     def vector(self, names: list[str]) -> str:
         return f"({', '.join(names)})"
 
-    def link(self, s: Specification, mean: str) -> str:
-        return mean if s.link.name == "identity" else f"{s.link.name}({mean})"
+    def link(self, link: Link, mean: str) -> str:
+        return mean if link.name == "identity" else f"{link.name}({mean})"
 
     def call(self, name: str, arguments: str) -> str:
         return f"{name}({arguments})"
@@ -89,8 +90,8 @@ class _Text:
     def mean(self, s: Specification) -> str:
         return "mu[i]" if s.family.location else "p[i]"
 
-    def intercept_at_means(self) -> str:
-        return "Intercept at means"
+    def at_means(self, intercept: str) -> str:
+        return f"{intercept} at means"
 
 
 def _tex(name: str) -> str:
@@ -107,7 +108,7 @@ class _Latex:
 
     def parameter(self, p: Parameter) -> str:
         if p.role == "Intercept":
-            return r"\alpha"
+            return rf"\alpha^{{{_tex(p.of)}}}" if p.of else r"\alpha"
         if p.role == "common":
             return rf"\beta_{{{_tex(p.name)}}}"
         if p.role == "group_sigma":
@@ -137,8 +138,8 @@ class _Latex:
     def vector(self, names: list[str]) -> str:
         return r"\begin{bmatrix} " + r" \\ ".join(names) + r" \end{bmatrix}"
 
-    def link(self, s: Specification, mean: str) -> str:
-        return s.link.latex.format(mean)
+    def link(self, link: Link, mean: str) -> str:
+        return link.latex.format(mean)
 
     def call(self, name: str, arguments: str) -> str:
         special = {"lkj": "LKJ", "multi_normal": "MVNormal"}
@@ -163,8 +164,8 @@ class _Latex:
     def mean(self, s: Specification) -> str:
         return r"\mu_i" if s.family.location else "p_i"
 
-    def intercept_at_means(self) -> str:
-        return r"\alpha_{\text{at means}}"
+    def at_means(self, intercept: str) -> str:
+        return rf"{intercept}_{{\text{{at means}}}}"
 
 
 def equations(specification: Specification) -> Equations:
@@ -188,23 +189,24 @@ def equations(specification: Specification) -> Equations:
 
 
 def _lines(s: Specification, n: _Text | _Latex) -> Iterator[tuple[str, str, str]]:
-    mean = n.mean(s)
+    of_row = {"": n.mean(s)} | {p.parameter: n.column(p.parameter) for p in s.others}
+    known = of_row | {p.name: n.parameter(p) for p in s.auxiliary}
     arguments = [n.trials()] if s.family.trials else []
-    arguments += [mean, *(n.parameter(p) for p in s.auxiliary)]
+    arguments += [known[name] for name in ("", *s.family.parameters)]
     yield n.column(s.design.response.name), "~", n.call(s.family.called, ", ".join(arguments))
-    yield n.link(s, mean), "=", " + ".join(_terms(s, n))
-    for g in s.groups:
+    for predictor in s.predictors:
+        left = n.link(predictor.link, of_row[predictor.parameter])
+        yield left, "=", " + ".join(_terms(predictor, n))
+    for g in s.every_group:
         yield from _effects(g, n)
+    intercepts = {p.intercept: p for p in s.predictors if p.center and p.common}
     for p in s.parameters:
         name, _, rest = p.prior.text.partition("(")
         inside, _, cut = rest.rpartition(")")
         left = n.parameter(p)
-        if p is s.intercept and s.center and s.common:
-            left = n.intercept_at_means()
-            means = (
-                _common(q, t, n, n.mean_of) for q, t in zip(s.common, s.design.terms, strict=True)
-            )
-            yield left, "=", " + ".join([n.parameter(p), *means])
+        if p in intercepts:
+            left = n.at_means(left)
+            yield left, "=", " + ".join([n.parameter(p), *_sums(intercepts[p], n, n.mean_of)])
         yield left, "~", n.call(name, inside) + n.note(cut)
 
 
@@ -222,23 +224,35 @@ def _effects(g: GroupEffects, n: _Text | _Latex) -> Iterator[tuple[str, str, str
 
 def _common(p: Parameter, term: Term, n: _Text | _Latex, of: Callable[[str], str]) -> str:
     """The contribution of a common term; `of` gives a column, or its mean."""
-    if term.kind == "numeric" and not p.labels:
-        return f"{n.parameter(p)}{n.times}{of(p.name)}"
     if term.kind != "numeric":
         of_level = n.of_level(n.parameter(p), p)
         return of_level if of == n.column else n.average(of_level)
-    return f"{n.parameter(p)}{n.times}{of(p.name)}"
+    return f"{n.parameter(p)}{n.times}{of(_column(p.of, p.name))}"
 
 
-def _terms(s: Specification, n: _Text | _Latex) -> Iterator[str]:
+def _column(parameter: str, name: str) -> str:
+    """A column, from the name of a term of the linear predictor of a parameter."""
+    return name.removeprefix(f"{parameter}_") if parameter else name
+
+
+def _sums(s: Predictor, n: _Text | _Latex, of: Callable[[str], str]) -> Iterator[str]:
+    """The contributions of the common terms."""
+    for p, term in zip(s.common, s.design.terms, strict=True):
+        yield _common(p, term, n, of)
+
+
+def _terms(s: Predictor, n: _Text | _Latex) -> Iterator[str]:
     """The summands of the linear predictor."""
     if s.intercept:
         yield n.parameter(s.intercept)
-    for p, term in zip(s.common, s.design.terms, strict=True):
-        yield _common(p, term, n, n.column)
+    yield from _sums(s, n, n.column)
     for g in s.groups:
         for effect in g.group.effects:
             of_row = n.deviation(g, effect, n.row_index(g))
-            yield of_row if effect.name == "1" else f"{of_row}{n.times}{n.column(effect.name)}"
+            yield (
+                of_row
+                if effect.kind == "intercept"
+                else f"{of_row}{n.times}{n.column(_column(s.parameter, effect.name))}"
+            )
     if s.design.offset is not None:
         yield n.column("offset")

@@ -106,6 +106,8 @@ class Family:
 REAL = ("identity", "log")
 POSITIVE = ("log", "softplus", "squareplus")
 PROBABILITY = ("logit", "probit", "probit_approx", "cloglog", "cauchit")
+LINKS_OF = {"real": ("identity",), "positive": POSITIVE, "probability": PROBABILITY}
+"""Links of a parameter beside the mean that has a formula, by its support; the default first."""
 
 LOGISTIC = 'data["total"] * ({logit_mean}) - data["count"] * tf.math.softplus({logit_mean})'
 """Of successes among trials."""

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from hiermod.formula.design import Design
 from hiermod.models import priors, program
-from hiermod.models.defaults import typical_eta
 from hiermod.models.places import at_values
 from hiermod.models.specification import Parameter, Specification
 
@@ -114,9 +113,9 @@ class Joint:
             out[p.identifier] = p.name
             if p.size:
                 out[p.identifier] += ", its Cholesky factor"
-            if p is s.intercept and s.center and s.common:
+            if any(p is q.intercept and q.center and q.common for q in s.predictors):
                 out[p.identifier] += " at the predictors' means"
-        for g in s.groups:
+        for g in s.every_group:
             name = ", ".join(g.name(e) for e in g.group.effects)
             out[g.identifier] = f"{name}, standardised" if g.noncentered else name
         return out
@@ -148,17 +147,17 @@ class Joint:
             Unconstrained.
         """
         centre, scale = [], []
+        s = self.specification
+        starts = {p.intercept.identifier: p.start for p in s.predictors if p.intercept}
         for part, distribution in zip(self.parts, self.distribution.model, strict=False):
             middle, spread = np.zeros(part.unconstrained_shape), np.ones(part.unconstrained_shape)
             if part.support == "real" and not callable(distribution):
                 spread = _moment(distribution, "stddev", part.shape)
+                middle = np.full_like(middle, starts.get(part.identifier, 0.0))
             if part.support == "positive":
                 middle = np.log(_moment(distribution, "mean", part.shape))
             centre.append(np.ravel(middle))
             scale.append(np.ravel(spread))
-        if self.specification.intercept and self.parts[0].support == "real":
-            s = self.specification
-            centre[0] = np.array([typical_eta(s.design, s.family, s.link)])
         return np.concatenate(centre), np.concatenate(scale)
 
     def explain(self, position: FloatArray) -> str:
@@ -214,14 +213,14 @@ class Joint:
         s = self.specification
         if key != s.response:
             own = [key]
-            for g in s.groups:
+            for g in s.every_group:
                 if g.identifier == key and not g.noncentered:
                     own = program.effects_arguments(g)
             return at_values({self.names[k]: values[k] for k in own})
-        first = [s.intercept] if s.intercept else []
         scalars = {
             self.names[p.identifier]: values[p.identifier]
-            for p in (*first, *s.common, *s.auxiliary)
+            for p in s.parameters
+            if p.role not in ("group_sigma", "group_cor")
         }
         rows, eta = self._bad_rows(values)
         if not len(rows):
@@ -234,12 +233,13 @@ class Joint:
 
     def _bad_rows(self, values: dict[str, FloatArray]) -> tuple[NDArray[Any], FloatArray]:
         """Rows whose log-likelihood or its slope is not finite, and all linear predictors (N,)."""
-        s, data = self.specification, self.data
-        eta = self.functions.predict(data, {k: tf.constant(v) for k, v in values.items()})
-        auxiliary = [tf.constant(values[p.identifier]) for p in s.auxiliary]
+        data = self.data
+        tensors = {k: tf.constant(v) for k, v in values.items()}
+        eta = self.functions.predict(data, tensors)
+        others = self.functions.parameters(data, tensors)
         with tf.GradientTape() as tape:
             tape.watch(eta)
-            density = self.functions.likelihood(data, eta, *auxiliary).log_prob(data["y"])
+            density = self.functions.likelihood(data, eta, *others).log_prob(data["y"])
         bad = ~np.isfinite(density)
         if not bad.any():
             bad = ~np.isfinite(tape.gradient(density, eta))
@@ -263,7 +263,7 @@ def join(specification: Specification) -> Joint:
         prior={p.identifier: _numbers(p) for p in specification.parameters},
         parts=(
             *(_part(p) for p in specification.parameters),
-            *(Part(g.identifier, g.shape, "real") for g in specification.groups),
+            *(Part(g.identifier, g.shape, "real") for g in specification.every_group),
         ),
     )
 
@@ -275,22 +275,26 @@ def arrays(specification: Specification, design: Design) -> dict[str, NDArray[An
     -------
     dict
         ``y``, and what the program needs of ``X`` (P, N; centred as in training), ``offset``,
-        ``trials``, ``weights`` (N,), ``index_<group>`` (N,) and ``Z_<group>`` (K, N).
+        ``trials``, ``weights`` (N,), ``index_<group>`` (N,) and ``Z_<group>`` (K, N); of the
+        predictors of other parameters, ``X_<parameter>`` and so on.
     """
     response = design.response
     out: dict[str, NDArray[Any]] = {"y": response.values}
-    if design.terms:
-        out["X"] = np.ascontiguousarray((design.X - specification.means).T)
-    if program.needs_offset(specification):
-        out["offset"] = np.zeros(design.n_rows) if design.offset is None else design.offset
     if response.trials is not None:
         out["trials"] = response.trials
     if response.weights is not None:
         out["weights"] = response.weights
-    for g, group in zip(specification.groups, design.groups, strict=True):
-        out[f"index_{g.key}"] = group.index
-        if not (len(group.effects) == 1 and group.effects[0].name == "1"):
-            out[f"Z_{g.key}"] = np.ascontiguousarray(group.Z.T)
+    for p in specification.predictors:
+        part = design.parameters[p.parameter] if p.parameter else design
+        if part.terms:
+            out[f"X{p.suffix}"] = np.ascontiguousarray((part.X - p.means).T)
+        if program.needs_offset(p):
+            offset = np.zeros(design.n_rows) if part.offset is None else part.offset
+            out[f"offset{p.suffix}"] = offset
+        for g, group in zip(p.groups, part.groups, strict=True):
+            out[f"index_{g.key}"] = group.index
+            if not g.constant:
+                out[f"Z_{g.key}"] = np.ascontiguousarray(group.Z.T)
     return out
 
 

@@ -287,6 +287,9 @@ def plan(joint: Joint, *, shortcuts: bool = True, approximate: str | None = None
         data = _tensors(made | {"constant": _constant(joint, made)})
         notes["rows"] = f"{rows:,} compressed to {len(made['count']):,} with equal predictors"
         done = f"integrated out, approximately: {reason}"
+    elif shortcuts and s.others:
+        varying = " and ".join(p.parameter for p in s.others)
+        reason = f"nothing: {varying} has a formula of its own"
     elif shortcuts and s.family.residual and s.link.name == "identity":
         layout, products, reason = integrate(s, arrays(s, s.design))
         structure, data = replace(structure, layout=layout), _tensors(products)
@@ -307,7 +310,7 @@ def plan(joint: Joint, *, shortcuts: bool = True, approximate: str | None = None
             notes["rows"] = f"{rows:,} compressed to {left:,} with equal predictors"
     notes["integrated"] = reason
     called = {p.identifier: p.name for p in s.parameters}
-    called |= {g.identifier: ", ".join(map(g.name, g.group.effects)) for g in s.groups}
+    called |= {g.identifier: ", ".join(map(g.name, g.group.effects)) for g in s.every_group}
     names = [called[p.identifier] for p in structure.sampled]
     size = sum(p.size for p in structure.sampled)
     notes["sampled"] = f"{', '.join(names)} ({size:,} number{'s' * (size != 1)})"
@@ -324,7 +327,9 @@ def _laplace(joint: Joint) -> tuple[marginal.Block, str, Arrays, str]:
             "approximate='laplace' is for responses that are not gaussian: leave it out; "
             f"{exact if s.link.name == 'identity' else peaks}."
         )
-    if not s.family.totals:
+    if not program.summable(s):
+        if s.others:
+            raise ModelError("approximate='laplace' is for models with one formula.")
         raise ModelError(f"approximate='laplace' does not know family {s.family.name!r} yet.")
     if not s.groups:
         raise ModelError("approximate='laplace' is for group effects: the model has none.")

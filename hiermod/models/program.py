@@ -8,13 +8,14 @@ compiled programs are kept.
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
 
 from hiermod.models import families, priors
 from hiermod.models.links import NAMES
-from hiermod.models.specification import GroupEffects, Parameter, Specification
+from hiermod.models.specification import GroupEffects, Parameter, Predictor, Specification
 from hiermod.models.weighted import Weighted
 
 HEADER = """\
@@ -38,21 +39,28 @@ def source(specification: Specification, *, literal: bool = False) -> str:
     Returns
     -------
     str
-        Defines ``effects_<group>`` for every group term, ``linear_predictor``, ``likelihood``,
-        ``joint_distribution`` and, if not `literal`, ``predict`` and ``totals``. Arrays
+        Defines ``effects_<group>`` for every group term, ``linear_predictor`` (and
+        ``linear_predictor_<parameter>``), ``likelihood``, ``joint_distribution`` and, if not
+        `literal`, ``predict`` (and ``predict_<parameter>``), ``parameters`` and ``totals``. Arrays
         come in through ``data``: ``X`` (P, N), ``Z_<group>`` (K, N), ``index_<group>`` (N,),
         ``offset``, ``trials``, ``weights`` (N,); ``totals`` has its own, see `models.compress`.
     """
     s = specification
-    parts = [_linear(s), _likelihood(s)]
+    parts = [*map(_linear, s.predictors), _likelihood(s)]
     if not literal:
-        parts += [_predict(s), *([_totals(s)] if s.family.totals else [])]
+        parts += [*map(_predict, s.predictors), _parameters(s)]
+        parts += [_totals(s)] if summable(s) else []
     return "\n\n".join([*parts, _joint(s, literal)])
 
 
 def predictor(specification: Specification) -> str:
-    """Source of the linear predictor alone: ``predict`` and what it needs."""
+    """Source of the linear predictor of the mean alone: ``predict`` and what it needs."""
     return "\n\n".join([_linear(specification), _predict(specification)])
+
+
+def summable(s: Specification) -> bool:
+    """Whether the likelihood of rows with equal predictors depends on sums over them alone."""
+    return bool(s.family.totals) and not s.others
 
 
 @lru_cache(maxsize=256)
@@ -76,17 +84,27 @@ def deviations(g: GroupEffects) -> str:
     return f"u_{g.key}" if g.noncentered else g.identifier
 
 
-def predictor_arguments(specification: Specification) -> list[str]:
+def coefficients(p: Predictor) -> list[str]:
+    """Identifiers of the intercept and the common coefficients."""
+    first = [p.intercept.identifier] if p.intercept else []
+    return [*first, *(c.identifier for c in p.common)]
+
+
+def predictor_arguments(p: Predictor) -> list[str]:
     """Arguments of ``linear_predictor`` after ``data``."""
-    first = [specification.intercept.identifier] if specification.intercept else []
-    return [
-        *first,
-        *(p.identifier for p in specification.common),
-        *(deviations(g) for g in specification.groups),
-    ]
+    return [*coefficients(p), *map(deviations, p.groups)]
 
 
-def needs_offset(s: Specification) -> bool:
+def parameter_arguments(s: Specification) -> list[str]:
+    """Arguments of ``likelihood`` after ``data`` and ``eta``, in the order of the family.
+
+    A parameter with a formula comes as its linear predictor.
+    """
+    names = {p.name: p.identifier for p in s.auxiliary}
+    return [names.get(name, f"eta_{name}") for name in s.family.parameters]
+
+
+def needs_offset(s: Predictor) -> bool:
     """Whether the predictor adds an offset; a lone intercept needs one to have a row for each."""
     return s.design.offset is not None or not (s.common or s.groups)
 
@@ -117,27 +135,39 @@ def _effects(g: GroupEffects) -> str:
     )
 
 
-def _linear(s: Specification) -> str:
+def _linear(s: Predictor) -> str:
     """The effects of the groups and the linear predictor."""
     return "\n\n".join(part for part in (*map(_effects, s.groups), _predictor(s)) if part)
 
 
-def _predict(s: Specification) -> str:
+def _predict(s: Predictor) -> str:
     """The linear predictor, from the values of the parts of the joint distribution."""
-    made = [f'values["{name}"]' for name in predictor_arguments(s)[: -len(s.groups) or None]]
+    made = [f'values["{name}"]' for name in coefficients(s)]
     for g in s.groups:
         inner = ", ".join(f'values["{name}"]' for name in effects_arguments(g))
         made.append(f"effects_{g.key}({inner})" if g.noncentered else f'values["{g.identifier}"]')
     return (
-        "def predict(data, values):\n"
+        f"def predict{s.suffix}(data, values):\n"
         '    """Linear predictor of the rows, from values by name."""\n'
-        f"    return linear_predictor({', '.join(['data', *made])})\n"
+        f"    return linear_predictor{s.suffix}({', '.join(['data', *made])})\n"
     )
 
 
-def _predictor(s: Specification) -> str:
+def _parameters(s: Specification) -> str:
+    """What the likelihood takes beside the linear predictor of the mean."""
+    values = {p.name: f'values["{p.identifier}"]' for p in s.auxiliary}
+    made = [values.get(name, f"predict_{name}(data, values)") for name in s.family.parameters]
+    return (
+        "def parameters(data, values):\n"
+        '    """Arguments of the likelihood after the first two, from values by name."""\n'
+        f"    return [{', '.join(made)}]\n"
+    )
+
+
+def _predictor(s: Predictor) -> str:
     """The linear predictor."""
-    lines = [f"def linear_predictor({', '.join(['data', *predictor_arguments(s)])}):"]
+    arguments = ", ".join(["data", *predictor_arguments(s)])
+    lines = [f"def linear_predictor{s.suffix}({arguments}):"]
     lines.append('    """Linear predictor of the rows, shape [..., rows]."""')
     terms = [f"{s.intercept.identifier}[..., tf.newaxis]"] if s.intercept else []
     if s.common:
@@ -145,15 +175,15 @@ def _predictor(s: Specification) -> str:
             p.identifier if p.labels else f"{p.identifier}[..., tf.newaxis]" for p in s.common
         )
         lines.append(f"    beta = tf.concat([{columns}], axis=-1)")
-        terms.append('tf.tensordot(beta, data["X"], axes=1)')
+        terms.append(f'tf.tensordot(beta, data["X{s.suffix}"], axes=1)')
     for g in s.groups:
         taken = f'tf.gather({deviations(g)}, data["index_{g.key}"], axis=-1)'
-        if len(g.group.effects) == 1 and g.group.effects[0].name == "1":
+        if g.constant:
             terms.append(f"{taken}[..., 0, :]")
         else:
             terms.append(f'tf.reduce_sum({taken} * data["Z_{g.key}"], axis=-2)')
     if needs_offset(s):
-        terms.append('data["offset"]')
+        terms.append(f'data["offset{s.suffix}"]')
     lines.append(f"    eta = {terms[0]}")
     lines += [f"    eta += {term}" for term in terms[1:]]
     return "\n".join([*lines, "    return eta\n"])
@@ -161,11 +191,14 @@ def _predictor(s: Specification) -> str:
 
 def _likelihood(s: Specification) -> str:
     """The distribution of the rows, not yet joined into one event."""
-    arguments = ", ".join(["data", "eta", *(p.identifier for p in s.auxiliary)])
+    arguments = ", ".join(["data", "eta", *parameter_arguments(s)])
     expression = families.likelihood(s.family, s.link)
     if s.design.response.weights is not None:
         expression = f'Weighted({expression}, data["weights"])'
     wide = "".join(f"    {p.identifier} = {p.identifier}[..., tf.newaxis]\n" for p in s.auxiliary)
+    for p in s.others:
+        inverse = re.sub(r"\beta\b", f"eta_{p.parameter}", p.link.mean)
+        wide += f"    {p.parameter} = {inverse}\n"
     return (
         f"def likelihood({arguments}):\n"
         f'    """Distribution of the response of every row, given the linear predictor."""\n'
@@ -244,21 +277,24 @@ def _joint(s: Specification, literal: bool) -> str:
 
     for p in s.parameters:
         add(p.identifier, _prior(p, literal), f"{p.name} ~ {p.prior.text}" if literal else p.role)
-    for g in s.groups:
+    for g in s.every_group:
         add(g.identifier, _group_part(g, names), f"effects of {g.group.factor}")
-    inner = [p.identifier for p in s.auxiliary]
-    made = [
-        f"effects_{g.key}({', '.join(effects_arguments(g))})" if g.noncentered else g.identifier
-        for g in s.groups
-    ]
-    first = predictor_arguments(s)[: len(predictor_arguments(s)) - len(made)]
     comma = ",\n                    "
-    row = "".join(f"                {name},\n" for name in ["data", "{eta}", *inner])
-    inside = comma.join(["data", *first, *made])
-    eta = f"linear_predictor(\n                    {inside},\n                )"
+
+    def linear(p: Predictor) -> str:
+        made = [
+            f"effects_{g.key}({', '.join(effects_arguments(g))})" if g.noncentered else g.identifier
+            for g in p.groups
+        ]
+        inside = comma.join(["data", *coefficients(p), *made])
+        return f"linear_predictor{p.suffix}(\n                    {inside},\n                )"
+
+    etas = {f"eta_{p.parameter}": linear(p) for p in s.others}
+    given = ["data", linear(s), *(etas.get(name, name) for name in parameter_arguments(s))]
+    row = "".join(f"                {name},\n" for name in given)
     lines.append(
         f"        lambda {', '.join(reversed(names))}: tfd.Independent(\n"
-        f"            likelihood(\n{row.format(eta=eta)}            ),\n"
+        f"            likelihood(\n{row}            ),\n"
         f"            reinterpreted_batch_ndims=1,\n"
         f"            name={s.response!r},\n"
         f"        ),"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keyword
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -42,6 +42,8 @@ class Parameter:
         Rows and columns of a correlation; 0 otherwise.
     support : str
         What its prior is cut to, or must keep to: ``"positive"``, ``"probability"``, ``"real"``.
+    of : str
+        The parameter of the family whose linear predictor it belongs to; empty for the mean.
     prior : Prior
     """
 
@@ -52,6 +54,12 @@ class Parameter:
     prior: Prior
     size: int = 0
     support: str = "real"
+    of: str = ""
+
+    @property
+    def kind(self) -> str:
+        """Its key in ``priors=`` together with others: a class, or its name."""
+        return _prefixed(self.of, self.role) if self.role in CLASSES else self.name
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -89,6 +97,11 @@ class GroupEffects:
     noncentered: bool
 
     @property
+    def constant(self) -> bool:
+        """Whether a single effect is all, and an intercept: no predictor is needed."""
+        return [e.kind for e in self.group.effects] == ["intercept"]
+
+    @property
     def shape(self) -> tuple[int, int]:
         """Effects and levels, (K, J)."""
         return self.group.Z.shape[1], len(self.group.levels)
@@ -99,13 +112,14 @@ class GroupEffects:
 
 
 @dataclass(frozen=True)
-class Specification:
-    """A model, complete and checked; nothing is compiled yet.
+class Predictor:
+    """A linear predictor: of the mean, or of another parameter of the family.
 
     Attributes
     ----------
+    parameter : str
+        The parameter; empty for the mean.
     design : Design
-    family : Family
     link : Link
     center : bool
         Whether the common predictors are centred and the prior of the intercept speaks of the
@@ -114,28 +128,18 @@ class Specification:
     common : tuple of Parameter
         One for each of `design.terms`.
     groups : tuple of GroupEffects
-    auxiliary : tuple of Parameter
-        Of the family, such as ``sigma``.
-    response : str
-        Identifier of the response in the joint distribution.
+    start : float
+        The intercept at which the linear predictor begins.
     """
 
+    parameter: str
     design: Design
-    family: families.Family
     link: links.Link
     center: bool
     intercept: Parameter | None
     common: tuple[Parameter, ...]
     groups: tuple[GroupEffects, ...]
-    auxiliary: tuple[Parameter, ...]
-    response: str
-
-    @cached_property
-    def parameters(self) -> tuple[Parameter, ...]:
-        """Everything that has a prior, in the order of the joint distribution."""
-        first = (self.intercept,) if self.intercept else ()
-        grouped = [p for g in self.groups for p in (*g.sigmas, *((g.cor,) if g.cor else ()))]
-        return (*first, *self.common, *grouped, *self.auxiliary)
+    start: float
 
     @cached_property
     def means(self) -> FloatArray:
@@ -143,6 +147,55 @@ class Specification:
         if self.center:
             return np.asarray(self.design.X.mean(axis=0))
         return np.zeros(self.design.X.shape[1])
+
+    @property
+    def suffix(self) -> str:
+        """End of the names of its arrays and functions in the program."""
+        return f"_{self.parameter}" if self.parameter else ""
+
+
+@dataclass(frozen=True)
+class Specification(Predictor):
+    """A model, complete and checked; nothing is compiled yet.
+
+    As a `Predictor` it is that of the mean.
+
+    Attributes
+    ----------
+    family : Family
+    others : tuple of Predictor
+        Of the parameters that have a formula of their own.
+    auxiliary : tuple of Parameter
+        The other parameters of the family, such as ``sigma``.
+    response : str
+        Identifier of the response in the joint distribution.
+    """
+
+    family: families.Family
+    others: tuple[Predictor, ...]
+    auxiliary: tuple[Parameter, ...]
+    response: str
+
+    @property
+    def predictors(self) -> tuple[Predictor, ...]:
+        """That of the mean, and the others."""
+        return (self, *self.others)
+
+    @property
+    def every_group(self) -> tuple[GroupEffects, ...]:
+        """The group terms of all predictors."""
+        return tuple(g for predictor in self.predictors for g in predictor.groups)
+
+    @cached_property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Everything that has a prior, in the order of the joint distribution."""
+        linear = [
+            part
+            for p in self.predictors
+            for part in (*((p.intercept,) if p.intercept else ()), *p.common)
+        ]
+        grouped = [p for g in self.every_group for p in (*g.sigmas, *((g.cor,) if g.cor else ()))]
+        return (*linear, *grouped, *self.auxiliary)
 
 
 RESERVED = {"np", "tf", "tfp", "tfd", "tfb", "normal", "data", "prior", "eta", "joint", "mean"}
@@ -171,7 +224,7 @@ class _Identifiers:
 def specify(
     design: Design,
     family: str = "gaussian",
-    link: str | None = None,
+    link: str | Mapping[str, str] | None = None,
     priors_: Mapping[str, Any] | None = None,
     center: bool = True,
     noncentered: bool | Mapping[str, bool] | None = None,
@@ -181,8 +234,9 @@ def specify(
     Parameters
     ----------
     design : Design
-    family, link : str
-        `link` defaults to the family's own.
+    family : str
+    link : str or mapping from parameter to str, optional
+        Of the mean, or by parameter, where that of the mean is called ``"mu"``.
     priors_ : mapping, optional
         From names or classes to strings or TFP distributions; a name wins over its class.
     center : bool
@@ -200,40 +254,99 @@ def specify(
         See `hiermod.model`.
     """
     kind = families.family(family)
-    response = design.response
-    families.check_response(kind, response)
+    families.check_response(kind, design.response)
     if not isinstance(center, bool):
         raise ModelError(f"center must be True or False, not {center!r}.")
-    chosen = links.link(link or kind.links[0], kind.links)
-    center = center and design.intercept
-    rule = defaults.Defaults.of(design, kind, chosen, center)
+    for name in design.parameters:
+        if name not in kind.parameters:
+            known = ", ".join(kind.parameters) or "none beside the mean"
+            raise ModelError(f"family {kind.name!r} has no parameter {name!r}. It has: {known}.")
+    chosen = _links(kind, link, design)
     identifiers = _Identifiers()
-    drafts = list(_drafts(design, kind, rule, identifiers))
+    rules = {
+        name: defaults.Defaults.of(part, kind, chosen[name], center and part.intercept)
+        if not name
+        else defaults.Defaults.of_parameter(
+            part, design.response, kind, name, center and part.intercept
+        )
+        for name, part in _parts(design)
+    }
+    drafts = [
+        draft
+        for name, part in _parts(design)
+        for draft in (replace(d, of=name) for d in _drafts(name, part, rules[name], identifiers))
+    ]
+    for name, auxiliary in kind.parameters.items():
+        if name not in design.parameters:
+            prior, support = rules[""].auxiliary(auxiliary), auxiliary.support
+            drafts.append(
+                Parameter(name, identifiers(name), "auxiliary", (), prior, support=support)
+            )
     if not drafts:
         raise ModelError("the model has no parameters: add an intercept or a predictor.")
     _check_names(drafts, design)
-    classes = {d.role for d in drafts} & set(CLASSES)
-    given = priors.merge(priors_, classes | {d.name for d in drafts})
+    given = priors.merge(priors_, {key for d in drafts for key in (d.kind, d.name)})
     made = {d.name: _with_prior(d, given) for d in drafts}
+    forms = _forms(design, kind, chosen[""], noncentered)
+    typical = defaults.typical_eta(design, kind, chosen[""])
+    mean, *others = (
+        Predictor(
+            parameter=name,
+            design=part,
+            link=chosen[name],
+            center=center and part.intercept,
+            intercept=made.get(_prefixed(name, "Intercept")),
+            common=tuple(made[t.name] for t in part.terms),
+            groups=tuple(_groups(name, part, made, identifiers, forms[name])),
+            start=rules[name].location if name else typical,
+        )
+        for name, part in _parts(design)
+    )
     return Specification(
-        design=design,
+        **{f.name: getattr(mean, f.name) for f in fields(Predictor)},
         family=kind,
-        link=chosen,
-        center=center,
-        intercept=made.get("Intercept"),
-        common=tuple(made[t.name] for t in design.terms),
-        groups=tuple(_groups(design, made, identifiers, _forms(design, kind, chosen, noncentered))),
-        auxiliary=tuple(made[name] for name in kind.parameters),
-        response=identifiers(response.name),
+        others=tuple(others),
+        auxiliary=tuple(made[n] for n in kind.parameters if n not in design.parameters),
+        response=identifiers(design.response.name),
     )
 
 
+def _parts(design: Design) -> Iterator[tuple[str, Design]]:
+    """The design of the mean, named "", and those of other parameters."""
+    yield "", design
+    yield from design.parameters.items()
+
+
+def _prefixed(parameter: str, name: str) -> str:
+    """A name of a part of a linear predictor, as in the posterior."""
+    return f"{parameter}_{name}" if parameter else name
+
+
+def _links(
+    family: families.Family, link: str | Mapping[str, str] | None, design: Design
+) -> dict[str, links.Link]:
+    """The link of every linear predictor."""
+    given = dict(link) if isinstance(link, Mapping) else {"mu": link} if link else {}
+    for name in given:
+        if name != "mu" and name not in design.parameters:
+            raise ModelError(
+                f"link names {name!r}, which has no formula. "
+                f"{did_you_mean(str(name), ('mu', *design.parameters))}"
+            )
+    out = {"": links.link(given.get("mu", family.links[0]), family.links)}
+    for name in design.parameters:
+        allowed = families.LINKS_OF[family.parameters[name].support]
+        out[name] = links.link(given.get(name, allowed[0]), allowed)
+    return out
+
+
 def _drafts(
-    design: Design, family: families.Family, rule: defaults.Defaults, identifiers: _Identifiers
+    parameter: str, design: Design, rule: defaults.Defaults, identifiers: _Identifiers
 ) -> Iterator[Parameter]:
-    """Every parameter with its default prior."""
+    """The parameters of a linear predictor with their default priors."""
     if design.intercept:
-        yield Parameter("Intercept", identifiers("Intercept"), "Intercept", (), rule.intercept())
+        name = _prefixed(parameter, "Intercept")
+        yield Parameter(name, identifiers(name), "Intercept", (), rule.intercept())
     for term in design.terms:
         columns = design.X[:, term.columns]
         yield Parameter(
@@ -241,35 +354,36 @@ def _drafts(
         )
     for i, group in enumerate(design.groups):
         for effect in group.effects:
+            shown = parameter if effect.kind == "intercept" else effect.name
             yield Parameter(
                 f"{effect.name}|{group.factor}_sigma",
-                identifiers(f"sigma_{group.factor}" + f"_{effect.name}" * (effect.name != "1")),
+                identifiers(f"sigma_{group.factor}" + f"_{shown}" * bool(shown)),
                 "group_sigma",
                 effect.labels,
                 rule.group_sigma(effect, group.Z[:, effect.columns]),
                 support="positive",
             )
         if group.correlated:
+            name = _prefixed(parameter, cor_name(design.groups, i))
             yield Parameter(
-                cor_name(design.groups, i),
-                identifiers(f"chol_{group.factor}"),
+                name,
+                identifiers(_prefixed(parameter, f"chol_{group.factor}")),
                 "group_cor",
                 (),
                 rule.group_cor(),
                 size=group.Z.shape[1],
             )
-    for name, auxiliary in family.parameters.items():
-        prior, support = rule.auxiliary(auxiliary), auxiliary.support
-        yield Parameter(name, identifiers(name), "auxiliary", (), prior, support=support)
 
 
 def _check_names(drafts: Sequence[Parameter], design: Design) -> None:
     """Refuse a column whose name is that of another part of the model."""
     names = [d.name for d in drafts]
-    names += [f"{e.name}|{g.factor}" for g in design.groups for e in g.effects]
-    dims = {f"{t.name}_dim" for t in design.terms if t.labels}
-    dims |= {f"{g.factor}__factor_dim" for g in design.groups}
-    dims |= {f"{e.name}__expr_dim" for g in design.groups for e in g.effects if e.labels}
+    groups = [g for _, part in _parts(design) for g in part.groups]
+    terms = [t for _, part in _parts(design) for t in part.terms]
+    names += [f"{e.name}|{g.factor}" for g in groups for e in g.effects]
+    dims = {f"{t.name}_dim" for t in terms if t.labels}
+    dims |= {f"{g.factor}__factor_dim" for g in groups}
+    dims |= {f"{e.name}__expr_dim" for g in groups for e in g.effects if e.labels}
     taken = dims | {"chain", "draw", "__obs__", "common", "group_sigma", "group_cor"}
     clashes = sorted({n for n in names if names.count(n) > 1} | (taken & set(names)))
     clashes += [design.response.name] if design.response.name in ("chain", "draw") else []
@@ -290,7 +404,7 @@ def cor_name(groups: tuple[Group, ...], i: int) -> str:
 
 def _with_prior(draft: Parameter, given: Mapping[str, Prior]) -> Parameter:
     """The draft with the user's prior, if there is one, checked for its support."""
-    prior = given.get(draft.name) or given.get(draft.role) or draft.prior
+    prior = given.get(draft.name) or given.get(draft.kind) or draft.prior
     has, wants = priors.support(prior), draft.support
     correlation = draft.role == "group_cor"
     if correlation != (has == "correlation"):
@@ -310,9 +424,13 @@ def _forms(
     family: families.Family,
     link: links.Link,
     noncentered: bool | Mapping[str, bool] | None,
-) -> dict[str, bool]:
-    """For every grouping factor, whether its effects are sampled in non-centred form."""
-    factors = sorted({g.factor for g in design.groups})
+) -> dict[str, dict[str, bool]]:
+    """For every predictor and grouping factor, whether its effects are in non-centred form.
+
+    What is not given is chosen by the data for the mean, and non-centred for other parameters, of
+    which a level tells less.
+    """
+    factors = sorted({g.factor for _, part in _parts(design) for g in part.groups})
     if isinstance(noncentered, Mapping):
         noncentered = {label(factor): flag for factor, flag in noncentered.items()}
         for factor in noncentered:
@@ -327,26 +445,30 @@ def _forms(
     for flag in given.values():
         if not isinstance(flag, bool):
             raise ModelError(f"noncentered must be True or False for a factor, not {flag!r}.")
-    if all(factor in given for factor in factors):
-        return given
-    return centring.noncentered(design, family, link) | given
+    out = {name: dict.fromkeys(factors, True) | given for name, _ in _parts(design)}
+    if not all(g.factor in given for g in design.groups):
+        out[""] = centring.noncentered(design, family, link) | given
+    return out
 
 
 def _groups(
+    parameter: str,
     design: Design,
     made: Mapping[str, Parameter],
     identifiers: _Identifiers,
     noncentered: Mapping[str, bool],
 ) -> Iterator[GroupEffects]:
-    """The group terms with their parameters."""
+    """The group terms of a predictor with their parameters."""
     for i, group in enumerate(design.groups):
         flag = noncentered[group.factor]
+        cor = _prefixed(parameter, cor_name(design.groups, i))
+        name = _prefixed(parameter, group.factor)
         yield GroupEffects(
             group=group,
             sigmas=tuple(made[f"{e.name}|{group.factor}_sigma"] for e in group.effects),
-            cor=made[cor_name(design.groups, i)] if group.correlated else None,
-            identifier=identifiers(f"{'z' if flag else 'u'}_{group.factor}"),
-            key=identifiers(f"levels_{group.factor}").removeprefix("levels_"),
+            cor=made[cor] if group.correlated else None,
+            identifier=identifiers(f"{'z' if flag else 'u'}_{name}"),
+            key=identifiers(f"levels_{name}").removeprefix("levels_"),
             noncentered=flag,
         )
 
@@ -360,13 +482,13 @@ def prior_table(specification: Specification) -> pd.DataFrame:
         Indexed by parameter; columns ``class`` (a key of ``priors=``), ``prior`` and ``source``.
     """
     s = specification
+    at_means = {p.intercept: p.center for p in s.predictors if p.common}
     rows = []
     for p in s.parameters:
         source = p.prior.source
         if not source.startswith("default"):
             source = "yours" if source == p.name else f"yours, from {source!r}"
-        if p is s.intercept and s.common:
-            source += "; at predictors' means" if s.center else "; at predictors = 0"
-        kind = p.role if p.role in CLASSES else p.name
-        rows.append({"parameter": p.name, "class": kind, "prior": p.prior.text, "source": source})
+        if p in at_means:
+            source += "; at predictors' means" if at_means[p] else "; at predictors = 0"
+        rows.append({"parameter": p.name, "class": p.kind, "prior": p.prior.text, "source": source})
     return pd.DataFrame(rows).set_index("parameter")

@@ -19,7 +19,7 @@ from hiermod.inference.run import Draws
 from hiermod.models.joint import Joint
 from hiermod.models.plans import Plan
 from hiermod.models.program import effects_arguments
-from hiermod.models.specification import GroupEffects, Specification
+from hiermod.models.specification import GroupEffects, Parameter, Predictor, Specification
 from hiermod.results.checks import varying
 
 Variable = tuple[tuple[str, ...], NDArray[Any], dict[str, Any]]
@@ -51,19 +51,26 @@ def _variables(
     joint: Joint, values: Mapping[str, NDArray[np.float64]]
 ) -> Iterator[tuple[str, Variable]]:
     s = joint.specification
-    if s.intercept:
-        at_means = values[s.intercept.identifier]
-        yield s.intercept.name, ((), at_means - _from_means(s, values), {})
-    for p in (*s.common, *s.auxiliary):
-        dims = (f"{p.name}_dim",) if p.labels else ()
-        yield p.name, (dims, values[p.identifier], {d: list(p.labels) for d in dims})
-    for g in s.groups:
+    for linear in s.predictors:
+        if linear.intercept:
+            at_means = values[linear.intercept.identifier]
+            yield linear.intercept.name, ((), at_means - _from_means(linear, values), {})
+        for p in linear.common:
+            yield p.name, _common(p, values)
+    for p in s.auxiliary:
+        yield p.name, _common(p, values)
+    for g in s.every_group:
         yield from _group_parameters(s, g, values)
-    for g in s.groups:
+    for g in s.every_group:
         yield from _deviations(joint, g, values)
 
 
-def _from_means(s: Specification, values: Mapping[str, NDArray[np.float64]]) -> Any:
+def _common(p: Parameter, values: Mapping[str, NDArray[np.float64]]) -> Variable:
+    dims = (f"{p.name}_dim",) if p.labels else ()
+    return dims, values[p.identifier], {d: list(p.labels) for d in dims}
+
+
+def _from_means(s: Predictor, values: Mapping[str, NDArray[np.float64]]) -> Any:
     """What centring the predictors added to the intercept, shape (chain, draw) or 0."""
     total: Any = 0.0
     for p, term in zip(s.common, s.design.terms, strict=True):
@@ -74,7 +81,7 @@ def _from_means(s: Specification, values: Mapping[str, NDArray[np.float64]]) -> 
 
 def expr_dim(s: Specification, g: GroupEffects, effect: Term) -> str:
     """Dimension of the columns of an effect: with the factor if another codes them otherwise."""
-    codings = {e.labels for o in s.groups for e in o.group.effects if e.name == effect.name}
+    codings = {e.labels for o in s.every_group for e in o.group.effects if e.name == effect.name}
     name = effect.name if len(codings) == 1 else f"{effect.name}|{g.group.factor}"
     return f"{name}__expr_dim"
 
@@ -330,7 +337,7 @@ def constant_data(s: Specification) -> xr.Dataset:
         ]
         data["X"] = (("__obs__", "__column__"), design.X)
         coords["__column__"] = labels
-    for g in s.groups:
+    for g in s.every_group:
         data[f"levels of {g.group.factor}"] = ("__obs__", g.group.levels[g.group.index])
     for name in ("trials", "weights"):
         if getattr(design.response, name) is not None:

@@ -22,11 +22,13 @@ def _head(s: Specification) -> list[tuple[str, str]]:
     groups = ", ".join(
         f"{g.group.factor} ({len(g.group.levels):,} levels, "
         f"{'non-centred' if g.noncentered else 'centred'})"
-        for g in s.groups
+        for g in s.every_group
     )
+    linked = [f"{s.link.name} link", *(f"{p.parameter}: {p.link.name} link" for p in s.others)]
     return [
         ("formula", design.formula.text),
-        ("family", f"{s.family.name}, {s.link.name} link"),
+        *((p.parameter, p.design.formula.text.partition(" ")[2]) for p in s.others),
+        ("family", ", ".join([s.family.name, *linked])),
         ("data", rows),
         *([("groups", groups)] if groups else []),
     ]
@@ -46,7 +48,7 @@ def _fit_head(s: Specification, posterior: xr.Dataset) -> list[tuple[str, str]]:
     """What a fit says of itself."""
     done = posterior.attrs.get("shortcuts")
     short = [("shortcuts", done)] if done else []
-    lost = [g.group.factor for g in s.groups if g.name(g.group.effects[0]) not in posterior]
+    lost = [g.group.factor for g in s.every_group if g.name(g.group.effects[0]) not in posterior]
     if lost:
         text = f"too many to keep: see idata['group_effects'] and draw_effects({lost[0]!r}, levels)"
         short.append(("draws of " + ", ".join(lost), text))
@@ -55,7 +57,7 @@ def _fit_head(s: Specification, posterior: xr.Dataset) -> list[tuple[str, str]]:
 
 def _table(s: Specification, posterior: xr.Dataset) -> pd.DataFrame:
     """Summary of everything but the deviations of single levels."""
-    hidden = {g.name(e) for g in s.groups for e in g.group.effects}
+    hidden = {g.name(e) for g in s.every_group for e in g.group.effects}
     return summary(posterior, [str(n) for n in posterior.data_vars if n not in hidden])
 
 

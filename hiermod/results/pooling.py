@@ -236,11 +236,16 @@ class _Rows:
     def of(cls, joint: Joint, g: GroupEffects, posterior: xr.Dataset, totals: FloatArray) -> _Rows:
         """Take the coefficients of the levels, shape (J, K), off the linear predictor."""
         average = posterior.mean(("chain", "draw")).expand_dims(chain=1, draw=1)
-        eta = by_row(joint, average, lambda data, eta, p: eta)[0, 0]
+        parameters: list[tf.Tensor] = []
+
+        def keep(data: Any, eta: tf.Tensor, given: list[tf.Tensor]) -> tf.Tensor:
+            parameters[:] = [v[0] for v in given]
+            return eta
+
+        eta = by_row(joint, average, keep)[0, 0]
         z = g.group.Z
         offset = eta - np.einsum("nk,nk->n", z, totals[g.group.index])
-        sizes = [tf.constant(average[p.name].to_numpy()[0]) for p in joint.specification.auxiliary]
-        return cls(joint, z, offset, sizes)
+        return cls(joint, z, offset, parameters)
 
     def predictor(self, b: FloatArray, index: IntArray) -> FloatArray:
         """Linear predictor for coefficients (J, K)."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from hiermod.errors import ModelError
 from hiermod.formula.design import Design
 from hiermod.models.joint import Joint, arrays
-from hiermod.models.specification import GroupEffects, Specification
+from hiermod.models.specification import GroupEffects, Predictor
 
 FloatArray = NDArray[np.float64]
 
@@ -42,7 +42,7 @@ def effects(g: GroupEffects, posterior: xr.Dataset) -> FloatArray:
     return np.concatenate(blocks, axis=-2)
 
 
-def predictor_inputs(s: Specification, posterior: xr.Dataset) -> list[FloatArray]:
+def predictor_inputs(s: Predictor, posterior: xr.Dataset) -> list[FloatArray]:
     """Arguments of the program's linear predictor, each (chain * draw, ...), from a posterior."""
     out, shift = [], np.zeros(1)
     for p, term in zip(s.common, s.design.terms, strict=True):
@@ -70,7 +70,8 @@ def by_row(
         With the variables of `conversion.posterior`; of the prior as well.
     quantity : function
         ``quantity(data, eta, parameters)`` with the linear predictor (draws, rows) and the
-        family's parameters (draws,) of a piece of the draws, and the program's data.
+        family's parameters of a piece of the draws, each (draws,), or its linear predictor
+        (draws, rows) if it has one; and the program's data.
     design : Design, optional
         Other rows than those of training.
 
@@ -82,15 +83,21 @@ def by_row(
     data = joint.data
     if design is not None:
         data = {k: tf.constant(v) for k, v in arrays(s, design).items()}
-    inputs = predictor_inputs(s, posterior)
-    parameters = [posterior[p.name].to_numpy().reshape(-1) for p in s.auxiliary]
+    inputs = {p.parameter: predictor_inputs(p, posterior) for p in s.predictors}
+    fixed = {p.name: posterior[p.name].to_numpy().reshape(-1) for p in s.auxiliary}
     chains, draws, rows = posterior.sizes["chain"], posterior.sizes["draw"], data["y"].shape[0]
     out = np.empty((chains * draws, rows))
     step = max(1, CHUNK // rows)
     for begin in range(0, len(out), step):
         piece = slice(begin, begin + step)
-        eta = joint.functions.linear_predictor(data, *(tf.constant(v[piece]) for v in inputs))
-        out[piece] = quantity(data, eta, [tf.constant(v[piece]) for v in parameters])
+        etas = {
+            p.parameter: getattr(joint.functions, f"linear_predictor{p.suffix}")(
+                data, *(tf.constant(v[piece]) for v in inputs[p.parameter])
+            )
+            for p in s.predictors
+        }
+        known = etas | {name: tf.constant(v[piece]) for name, v in fixed.items()}
+        out[piece] = quantity(data, etas[""], [known[name] for name in s.family.parameters])
     return out.reshape(chains, draws, rows)
 
 
