@@ -77,6 +77,8 @@ class Group:
         Labels of the levels, integers or str.
     Z : float64 array, shape (N, K)
         The effect expression, evaluated row by row.
+    id : str
+        Shared with group terms of other formulas whose effects are correlated with these.
     """
 
     factor: str
@@ -85,6 +87,7 @@ class Group:
     index: IntArray
     levels: NDArray[Any]
     Z: FloatArray
+    id: str = ""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ under it. Interactions are expanded here, so that everything downstream sees pla
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -145,6 +145,7 @@ class _Reader:
             fail(self.source, right, "the formula has no terms", "For an intercept, write 1.")
         self.check_response_is_no_predictor(formula)
         self.check_repeated_effects(formula.groups)
+        self.check_shared(formula.groups)
         return formula
 
     # The left-hand side
@@ -343,19 +344,25 @@ class _Reader:
     def group(self, node: Parens) -> list[GroupPart]:
         bar = node.inner
         assert isinstance(bar, Binary)
-        if _is_bar(bar.left):
-            hint = "Correlations between formulas are not supported yet. Write (1 + x | g)."
-            fail(self.source, bar.mark, "a group term has one '|'", hint)
+        effects_node, shared = bar.left, ""
+        if isinstance(bar.left, Binary) and _is_bar(bar.left):
+            if "||" in (bar.op, bar.left.op) or not isinstance(bar.left.right, Name):
+                hint = "Between two '|' stands a name, (1 + x |id| g), that terms of several "
+                hint += "formulas share; else a group term has one '|'."
+                fail(self.source, bar.mark, "this is no group term", hint)
+            effects_node, shared = bar.left.left, bar.left.right.name
         found = _Sum(True, {}, [], [])
-        self.add(bar.left, found, keep=True)
+        self.add(effects_node, found, keep=True)
         effects = tuple(found.terms.values())
         if found.groups or found.offsets or any(effect.is_index for effect in effects):
             hint = "Left of '|' stand columns and calls; for one effect a level write (0 + f | g)."
-            fail(self.source, bar.left, "this cannot vary between the levels of a group", hint)
+            fail(self.source, effects_node, "this cannot vary between the levels of a group", hint)
         if not (found.intercept or effects):
-            fail(self.source, bar.left, "the group term has no effects", "Write (1 | g).")
+            fail(self.source, effects_node, "the group term has no effects", "Write (1 | g).")
         return [
-            GroupPart(factors, found.intercept, effects, bar.op == "|", node.start, node.end)
+            GroupPart(
+                factors, found.intercept, effects, bar.op == "|", node.start, node.end, shared
+            )
             for factors in self.factors(bar.right)
         ]
 
@@ -389,6 +396,13 @@ class _Reader:
             if name.name in modelled:
                 message = f"the response {name.name!r} is also a predictor"
                 fail(self.source, name, message, "Remove it from the right of '~'.")
+
+    def check_shared(self, groups: Sequence[GroupPart]) -> None:
+        """Refuse an id that two terms of this formula have for the same factor."""
+        for i, group in enumerate(groups):
+            if group.id and any((g.id, g.name) == (group.id, group.name) for g in groups[:i]):
+                hint = f"Write one term, (1 + x |{group.id}| {group.name})."
+                fail(self.source, group, f"the id {group.id!r} occurs twice", hint)
 
     def check_repeated_effects(self, groups: Iterable[GroupPart]) -> None:
         seen: set[tuple[frozenset[str], frozenset[str]]] = set()

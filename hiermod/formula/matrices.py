@@ -303,7 +303,9 @@ def _groups(
             Z, basis = with_intercept(Z, basis)
         checks.check_columns_vary(Z, basis.terms, part.intercept, f"in group {part.name!r}, effect")
         correlated = part.correlated and Z.shape[1] > 1
-        groups.append(Group(label(part.name), basis.terms, correlated, index, factor.levels, Z))
+        groups.append(
+            Group(label(part.name), basis.terms, correlated, index, factor.levels, Z, part.id)
+        )
         groupings.append(factor)
         effects.append(basis)
     return tuple(groups), tuple(groupings), tuple(effects)

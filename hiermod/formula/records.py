@@ -80,6 +80,8 @@ class GroupPart:
         ``|``, not ``||``.
     start, end : int
         The place of the parentheses in the text.
+    id : str
+        Of ``(effects |id| factor)``: effects that share it are correlated across formulas.
     """
 
     factors: tuple[Name, ...]
@@ -88,6 +90,7 @@ class GroupPart:
     correlated: bool
     start: int
     end: int
+    id: str = ""
 
     @property
     def name(self) -> str:

@@ -46,7 +46,9 @@ def source(specification: Specification, *, literal: bool = False) -> str:
         ``offset``, ``trials``, ``weights`` (N,); ``totals`` has its own, see `models.compress`.
     """
     s = specification
-    parts = [*map(_linear, s.predictors), _likelihood(s)]
+    wholes = {g.whole.key: g.whole for p in s.predictors for g in p.groups if g.whole}
+    parts = [*filter(None, map(_effects, wholes.values())), *map(_linear, s.predictors)]
+    parts.append(_likelihood(s))
     if not literal:
         parts += [*map(_predict, s.predictors), _parameters(s)]
         parts += [_totals(s)] if summable(s) else []
@@ -135,17 +137,26 @@ def _effects(g: GroupEffects) -> str:
     )
 
 
+def _given(g: GroupEffects, value: str) -> str:
+    """Expression of the deviations of a group term, from a pattern for the value of a part."""
+    whole = g.whole or g
+    made = value.format(whole.identifier)
+    if whole.noncentered:
+        arguments = ", ".join(value.format(name) for name in effects_arguments(whole))
+        made = f"effects_{whole.key}({arguments})"
+    return f"{made}[..., {g.first}:{g.first + g.shape[0]}, :]" if g.whole else made
+
+
 def _linear(s: Predictor) -> str:
     """The effects of the groups and the linear predictor."""
-    return "\n\n".join(part for part in (*map(_effects, s.groups), _predictor(s)) if part)
+    own = [_effects(g) for g in s.groups if not g.whole]
+    return "\n\n".join(part for part in (*own, _predictor(s)) if part)
 
 
 def _predict(s: Predictor) -> str:
     """The linear predictor, from the values of the parts of the joint distribution."""
     made = [f'values["{name}"]' for name in coefficients(s)]
-    for g in s.groups:
-        inner = ", ".join(f'values["{name}"]' for name in effects_arguments(g))
-        made.append(f"effects_{g.key}({inner})" if g.noncentered else f'values["{g.identifier}"]')
+    made += [_given(g, 'values["{}"]') for g in s.groups]
     return (
         f"def predict{s.suffix}(data, values):\n"
         '    """Linear predictor of the rows, from values by name."""\n'
@@ -282,10 +293,7 @@ def _joint(s: Specification, literal: bool) -> str:
     comma = ",\n                    "
 
     def linear(p: Predictor) -> str:
-        made = [
-            f"effects_{g.key}({', '.join(effects_arguments(g))})" if g.noncentered else g.identifier
-            for g in p.groups
-        ]
+        made = [_given(g, "{}") for g in p.groups]
         inside = comma.join(["data", *coefficients(p), *made])
         return f"linear_predictor{p.suffix}(\n                    {inside},\n                )"
 

@@ -87,6 +87,11 @@ class GroupEffects:
     noncentered : bool
         Whether that part holds standard normal values, which sigma and the correlation turn into
         deviations, or the deviations themselves.
+    whole : GroupEffects, optional
+        The effects of several linear predictors, correlated with each other, that these are a part
+        of: they have the part of the joint distribution.
+    first : int
+        Number of the first of these effects among the whole.
     """
 
     group: Group
@@ -95,6 +100,8 @@ class GroupEffects:
     identifier: str
     key: str
     noncentered: bool
+    whole: GroupEffects | None = None
+    first: int = 0
 
     @property
     def constant(self) -> bool:
@@ -181,10 +188,11 @@ class Specification(Predictor):
         """That of the mean, and the others."""
         return (self, *self.others)
 
-    @property
+    @cached_property
     def every_group(self) -> tuple[GroupEffects, ...]:
-        """The group terms of all predictors."""
-        return tuple(g for predictor in self.predictors for g in predictor.groups)
+        """The group terms of all predictors; once, those that are parts of a whole."""
+        found = {(g.whole or g).identifier: g.whole or g for p in self.predictors for g in p.groups}
+        return tuple(found.values())
 
     @cached_property
     def parameters(self) -> tuple[Parameter, ...]:
@@ -272,10 +280,10 @@ def specify(
         for name, part in _parts(design)
     }
     drafts = [
-        draft
-        for name, part in _parts(design)
-        for draft in (replace(d, of=name) for d in _drafts(name, part, rules[name], identifiers))
+        d for name, part in _parts(design) for d in _linear(name, part, rules[name], identifiers)
     ]
+    blocks = _blocks(design)
+    drafts += [d for block in blocks for d in _grouped(block, design, rules, identifiers)]
     for name, auxiliary in kind.parameters.items():
         if name not in design.parameters:
             prior, support = rules[""].auxiliary(auxiliary), auxiliary.support
@@ -288,6 +296,12 @@ def specify(
     given = priors.merge(priors_, {key for d in drafts for key in (d.kind, d.name)})
     made = {d.name: _with_prior(d, given) for d in drafts}
     forms = _forms(design, kind, chosen[""], noncentered)
+    grouped: dict[str, list[GroupEffects]] = {name: [] for name, _ in _parts(design)}
+    for block in blocks:
+        for (name, _), effects in zip(
+            block, _effects(block, design, made, identifiers, forms), strict=True
+        ):
+            grouped[name].append(effects)
     typical = defaults.typical_eta(design, kind, chosen[""])
     mean, *others = (
         Predictor(
@@ -297,7 +311,7 @@ def specify(
             center=center and part.intercept,
             intercept=made.get(_prefixed(name, "Intercept")),
             common=tuple(made[t.name] for t in part.terms),
-            groups=tuple(_groups(name, part, made, identifiers, forms[name])),
+            groups=tuple(grouped[name]),
             start=rules[name].location if name else typical,
         )
         for name, part in _parts(design)
@@ -340,39 +354,68 @@ def _links(
     return out
 
 
-def _drafts(
+def _linear(
     parameter: str, design: Design, rule: defaults.Defaults, identifiers: _Identifiers
 ) -> Iterator[Parameter]:
-    """The parameters of a linear predictor with their default priors."""
+    """The intercept and coefficients of a linear predictor with their default priors."""
     if design.intercept:
         name = _prefixed(parameter, "Intercept")
-        yield Parameter(name, identifiers(name), "Intercept", (), rule.intercept())
+        yield Parameter(name, identifiers(name), "Intercept", (), rule.intercept(), of=parameter)
     for term in design.terms:
-        columns = design.X[:, term.columns]
-        yield Parameter(
-            term.name, identifiers(term.name), "common", term.labels, rule.common(term, columns)
-        )
-    for i, group in enumerate(design.groups):
+        prior = rule.common(term, design.X[:, term.columns])
+        identifier = identifiers(term.name)
+        yield Parameter(term.name, identifier, "common", term.labels, prior, of=parameter)
+
+
+Block = list[tuple[str, Group]]
+"""Group terms whose effects are correlated, each with the parameter whose predictor it is in."""
+
+
+def _blocks(design: Design) -> list[Block]:
+    """The group terms, those together that share an id and a factor."""
+    found: dict[tuple[str, str, int], Block] = {}
+    for name, part in _parts(design):
+        for i, group in enumerate(part.groups):
+            key = (group.id, group.factor, -1) if group.id else (name, group.factor, i)
+            found.setdefault(key, []).append((name, group))
+    return list(found.values())
+
+
+def _cor_name(block: Block, design: Design) -> str:
+    """Name of the correlation of a block: that of its first term."""
+    name, group = block[0]
+    part = design.parameters[name] if name else design
+    place = next(i for i, g in enumerate(part.groups) if g is group)
+    return _prefixed(name, cor_name(part.groups, place))
+
+
+def _grouped(
+    block: Block, design: Design, rules: Mapping[str, defaults.Defaults], identifiers: _Identifiers
+) -> Iterator[Parameter]:
+    """The standard deviations and the correlation of a block, with their default priors."""
+    for name, group in block:
         for effect in group.effects:
-            shown = parameter if effect.kind == "intercept" else effect.name
+            shown = name if effect.kind == "intercept" else effect.name
             yield Parameter(
                 f"{effect.name}|{group.factor}_sigma",
                 identifiers(f"sigma_{group.factor}" + f"_{shown}" * bool(shown)),
                 "group_sigma",
                 effect.labels,
-                rule.group_sigma(effect, group.Z[:, effect.columns]),
+                rules[name].group_sigma(effect, group.Z[:, effect.columns]),
                 support="positive",
+                of=name,
             )
-        if group.correlated:
-            name = _prefixed(parameter, cor_name(design.groups, i))
-            yield Parameter(
-                name,
-                identifiers(_prefixed(parameter, f"chol_{group.factor}")),
-                "group_cor",
-                (),
-                rule.group_cor(),
-                size=group.Z.shape[1],
-            )
+    name, first = block[0]
+    if len(block) > 1 or first.correlated:
+        yield Parameter(
+            _cor_name(block, design),
+            identifiers(_prefixed(name, f"chol_{first.factor}")),
+            "group_cor",
+            (),
+            rules[name].group_cor(),
+            size=sum(group.Z.shape[1] for _, group in block),
+            of=name,
+        )
 
 
 def _check_names(drafts: Sequence[Parameter], design: Design) -> None:
@@ -451,26 +494,52 @@ def _forms(
     return out
 
 
-def _groups(
-    parameter: str,
+def _effects(
+    block: Block,
     design: Design,
     made: Mapping[str, Parameter],
     identifiers: _Identifiers,
-    noncentered: Mapping[str, bool],
+    forms: Mapping[str, Mapping[str, bool]],
 ) -> Iterator[GroupEffects]:
-    """The group terms of a predictor with their parameters."""
-    for i, group in enumerate(design.groups):
-        flag = noncentered[group.factor]
-        cor = _prefixed(parameter, cor_name(design.groups, i))
-        name = _prefixed(parameter, group.factor)
-        yield GroupEffects(
+    """The group terms of a block with their parameters."""
+
+    def effects(
+        name: str, group: Group, noncentered: bool, whole: GroupEffects | None = None
+    ) -> GroupEffects:
+        known = _prefixed(name, group.factor)
+        own = whole.identifier if whole else identifiers(f"{'z' if noncentered else 'u'}_{known}")
+        return GroupEffects(
             group=group,
             sigmas=tuple(made[f"{e.name}|{group.factor}_sigma"] for e in group.effects),
-            cor=made[cor] if group.correlated else None,
-            identifier=identifiers(f"{'z' if flag else 'u'}_{name}"),
-            key=identifiers(f"levels_{name}").removeprefix("levels_"),
-            noncentered=flag,
+            cor=made.get(_cor_name(block, design)) if len(block) > 1 or group.correlated else None,
+            identifier=own,
+            key=identifiers(f"levels_{known}").removeprefix("levels_"),
+            noncentered=noncentered,
+            whole=whole,
         )
+
+    name, first = block[0]
+    if len(block) == 1:
+        yield effects(name, first, forms[name][first.factor])
+        return
+    flag = any(forms[name][group.factor] for name, group in block)
+    whole = effects(f"{name}_{first.id}" if name else first.id, _joined(block), flag)
+    begin = 0
+    for name, group in block:
+        yield replace(effects(name, group, flag, whole), first=begin)
+        begin += group.Z.shape[1]
+
+
+def _joined(block: Block) -> Group:
+    """A group term with the effects of a block."""
+    begin, effects = 0, []
+    for _, group in block:
+        for e in group.effects:
+            columns = slice(e.columns.start + begin, e.columns.stop + begin)
+            effects.append(replace(e, columns=columns))
+        begin += group.Z.shape[1]
+    Z = np.concatenate([group.Z for _, group in block], axis=1)
+    return replace(block[0][1], effects=tuple(effects), correlated=True, Z=Z)
 
 
 def prior_table(specification: Specification) -> pd.DataFrame:

@@ -199,3 +199,61 @@ def test_bad_input(make, kind, says):
     with pytest.raises(kind) as info:
         make()
     assert says in str(info.value)
+
+
+def test_effects_that_share_an_id_are_correlated():
+    frame = data()
+    model = hm.model(
+        frame,
+        hm.formula("y ~ 1 + (1 + x |p| g)", sigma="~ 1 + (1 |p| g) + (0 + w | g)"),
+        noncentered=True,
+    )
+    v, values = parts_at(model)
+    found = model.joint.model[-1](*reversed(values)).log_prob(frame["y"].to_numpy()).numpy()
+    scale = np.stack([v["sigma_g"], v["sigma_g_x"], v["sigma_g_sigma"]], -1)
+    u = (scale[..., None] * v["chol_g"]) @ v["z_p_g"]
+    g, x, w = (frame[name].to_numpy() for name in "gxw")
+    mu = v["Intercept"][:, None] + u[:, 0][:, g] + u[:, 1][:, g] * x
+    slope = v["sigma_g_sigma_w"][:, None] * v["z_sigma_g"][:, 0]
+    eta = v["sigma_Intercept"][:, None] + u[:, 2][:, g] + slope[:, g] * w
+    expected = stats.norm.logpdf(frame["y"].to_numpy(), mu, np.exp(eta)).sum(-1)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    assert "g_cor" in model.priors.index
+    assert "(1|g[j], x|g[j], sigma_1|g[j]) ~ multi_normal" in str(model.equations())
+
+
+@pytest.mark.parametrize("centred", [True, False])
+def test_both_forms_of_a_shared_block_are_the_same_distribution(centred):
+    parts = hm.formula("y ~ 1 + (1 |p| g)", sigma="~ 1 + (1 |p| g)")
+    model = hm.model(data(), parts, noncentered=not centred)
+    scope = {}
+    exec(model.code(), scope)
+    values = model.joint.sample(3, seed=tf.constant([1, 2], tf.int32))
+    np.testing.assert_allclose(
+        scope["joint"].log_prob(values), model.joint.log_prob(values), rtol=1e-12
+    )
+    group = model.specification.every_group[0]
+    assert (group.identifier[0] == "u") == centred
+    if centred:
+        sigmas = np.stack([values[2], values[3]], -1)  # after both intercepts
+        root = sigmas[..., None] * values[4].numpy()
+        expected = [
+            stats.multivariate_normal(np.zeros(2), r @ r.T).logpdf(u.T).sum()
+            for r, u in zip(root, values[5].numpy(), strict=True)
+        ]
+        found = model.joint.model[5](*reversed(values[:5])).log_prob(values[5])
+        np.testing.assert_allclose(found, expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("y ~ (1 |p| g) + (0 + x |p| g)", "the id 'p' occurs twice"),
+        ("y ~ (1 || p | g)", "this is no group term"),
+        ("y ~ (1 | 2 | g)", "this is no group term"),
+    ],
+)
+def test_an_id_that_cannot_be(text, says):
+    with pytest.raises(hm.FormulaError) as info:
+        hm.model(data(), text)
+    assert says in str(info.value)
