@@ -15,18 +15,45 @@ from scipy import stats
 
 import hiermod as hm
 from hiermod import results
+from hiermod.models.families import FAMILIES
 
 KEPT = 99
 """Posterior draws that a true value is ranked among: thinned, so that they hardly depend on each
 other."""
 
 PRIORS = {"Intercept": "normal(0, 1)", "x": "normal(0, 0.5)", "group_sigma": "exponential(2)"}
-CASES: dict[str, tuple[str, str, dict[str, str]]] = {
-    "gaussian": ("y ~ x + (1 + x | g)", "gaussian", PRIORS | {"sigma": "exponential(1)"}),
-    "bernoulli": ("y ~ x + (1 | g)", "bernoulli", PRIORS),
-    "binomial": ("prop(y, n) ~ x + (1 | g)", "binomial", PRIORS),
-    "poisson": ("y ~ x + (1 + x || g)", "poisson", PRIORS),
+OWN = {
+    "sigma": "exponential(1)",
+    "nu": "gamma(4, 0.5)",
+    "alpha": "normal(0, 2)",
+    "quantile": "beta(5, 5)",
+    "beta": "exponential(1)",
+    "kappa": "gamma(4, 1)",
+    "shape": "gamma(4, 2)",
+    "phi": "gamma(4, 0.4)",
+    "zi": "beta(2, 5)",
+    "hu": "beta(2, 5)",
 }
+"""Priors of the parameters of families; the defaults depend on the data."""
+
+CASES: dict[str, tuple[str | hm.Formulas, str, dict[str, str]]] = {
+    name: (
+        f"{'prop(y, n)' if family.trials else 'y'} ~ x + (1 | g)",
+        name,
+        PRIORS | {p: OWN[p] for p in family.parameters},
+    )
+    for name, family in FAMILIES.items()
+    if name != "shifted_lognormal"  # a shift beyond the first response has no density
+}
+CASES["correlated effects"] = ("y ~ x + (1 + x | g)", *CASES["gaussian"][1:])
+CASES["independent effects"] = ("y ~ x + (1 + x || g)", *CASES["poisson"][1:])
+CASES["a formula for sigma"] = (
+    hm.formula("y ~ x + (1 |p| g)", sigma="~ x + (1 |p| g)"),
+    "gaussian",
+    PRIORS
+    | {"sigma_Intercept": "normal(0, 0.5)", "sigma_x": "normal(0, 0.3)"}
+    | {"sigma_group_sigma": "exponential(3)"},
+)
 
 
 def ranks(case: str, simulations: int) -> pd.DataFrame:
@@ -35,6 +62,8 @@ def ranks(case: str, simulations: int) -> pd.DataFrame:
     rng = np.random.default_rng(1)
     frame = pd.DataFrame({"g": np.repeat(np.arange(12), 8), "x": rng.normal(size=96)})
     frame["n"], frame["y"] = 10, np.arange(96) % 2
+    if not FAMILIES[family].counts:
+        frame["y"] = 0.3 + 0.4 * frame["y"]
 
     def model(y: np.ndarray) -> hm.Model:
         # One form for all simulations: the chosen one would depend on the data.
@@ -71,7 +100,7 @@ def main() -> None:
             # Ten bins of ranks, a chi-square test against equal counts.
             counts = np.bincount(found[name] // 10, minlength=10)
             p = stats.chisquare(counts).pvalue
-            print(f"{case:10} {name:15} p = {p:.3f}   ranks in tenths: {counts.tolist()}")
+            print(f"{case:27} {name:17} p = {p:.3f}   ranks in tenths: {counts.tolist()}")
 
 
 if __name__ == "__main__":

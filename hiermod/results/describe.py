@@ -20,9 +20,10 @@ def _head(s: Specification) -> list[tuple[str, str]]:
     if design.dropped:
         rows += f" ({design.dropped:,} dropped for missing values)"
     groups = ", ".join(
-        f"{g.group.factor} ({len(g.group.levels):,} levels, "
-        f"{'non-centred' if g.noncentered else 'centred'})"
-        for g in s.every_group
+        f"{g.group.factor}{' of ' * bool(p.parameter)}{p.parameter} "
+        f"({len(g.group.levels):,} levels, {'non-centred' if g.noncentered else 'centred'})"
+        for p in s.predictors
+        for g in p.groups
     )
     linked = [f"{s.link.name} link", *(f"{p.parameter}: {p.link.name} link" for p in s.others)]
     return [

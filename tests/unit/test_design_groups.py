@@ -79,7 +79,7 @@ def test_effect_matrices(data):
         np.testing.assert_array_equal(group.Z, np.column_stack(columns))
     (group,) = design("y ~ 1 + (f + x | g)", data).groups
     assert [(e.name, e.labels, e.columns, e.kind) for e in group.effects] == [
-        ("1", (), slice(0, 1), "numeric"),
+        ("1", (), slice(0, 1), "intercept"),
         ("f", ("b",), slice(1, 2), "categorical"),
         ("x", (), slice(2, 3), "numeric"),
     ]

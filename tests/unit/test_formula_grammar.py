@@ -197,7 +197,9 @@ REFUSED = [
     ("y ~ log(index(x))", "index", "cannot be inside another function", ""),
     ("y ~ index(log(x))", "log(x)", "index() takes a column", "column first"),
     # group terms
-    ("y ~ (1 + x | id | g)", "| g", "has one '|'", "not supported yet"),
+    ("y ~ (1 + x | 2 | g)", "| g", "no group term", "(1 + x |id| g)"),
+    ("y ~ (1 + x || id | g)", "| g", "no group term", "one '|'"),
+    ("y ~ (1 |p| g) + (0 + x |p| g)", "(0 + x |p| g)", "occurs twice", "(1 + x |p| g)"),
     ("y ~ x*(1|g)", "(1|g)", "cannot be part of an interaction", "x + (1 | g)"),
     ("y ~ (1|g):x", "(1|g)", "cannot be part of an interaction", "x + (1 | g)"),
     ("y ~ (a + (1|g)):x", "(a + (1|g))", "inside an interaction", "top level"),
