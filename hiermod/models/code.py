@@ -55,7 +55,7 @@ def _own(body: str) -> list[str]:
     known = {"Weighted": Weighted, "Row": Row, "rising": rising, "chances": chances, **OWN}
     text, used = body, []
     for name in reversed(known):  # users come after what they use
-        if re.search(rf"(?<![.\w]){name}\(", text):
+        if re.search(rf"(?<![.\w]){name}[()]", text):
             used.append(inspect.getsource(known[name]))
             text += used[-1]
     types = re.compile(r"(: | -> )(Any|None|tf\.\w+|tuple\[[^]]*\]|bool)(?=[,):]| =)")

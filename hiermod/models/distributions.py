@@ -398,13 +398,20 @@ class Hurdle(Row):
         first, second = tfp.random.split_seed(seed, 2)
         zero = self._uniform(n, first) < self.p["zero"]
         drawn = self.base.sample(n, seed=second)
-        for _ in range(self.TRIES * self.counts):
-            if not tf.reduce_any(drawn == 0):
-                break
-            second, third = tfp.random.split_seed(second, 2)
-            drawn = tf.where(drawn == 0, self.base.sample(n, seed=third), drawn)
-        # What is still zero has so small a mean that a positive count is a one.
-        return tf.where(zero, 0.0, tf.where(drawn == 0, 1.0, drawn) if self.counts else drawn)
+        if self.counts:
+
+            def again(i: tf.Tensor, drawn: tf.Tensor, seed: tf.Tensor) -> Any:
+                own, later = tf.unstack(tfp.random.split_seed(seed, 2))
+                return i + 1, tf.where(drawn == 0, self.base.sample(n, seed=own), drawn), later
+
+            _, drawn, _ = tf.while_loop(
+                lambda i, drawn, _: (i < self.TRIES) & tf.reduce_any(drawn == 0),
+                again,
+                (0, drawn, tf.convert_to_tensor(tfp.random.split_seed(second, 1)[0])),
+            )
+            # What is still zero has so small a mean that a positive count is a one.
+            drawn = tf.where(drawn == 0, tf.ones_like(drawn), drawn)
+        return tf.where(zero, tf.zeros_like(drawn), drawn)
 
     def _mean(self) -> tf.Tensor:
         return (1.0 - self.p["zero"]) * self.base.mean() / tf.exp(self._log_positive())

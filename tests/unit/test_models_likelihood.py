@@ -609,3 +609,26 @@ def test_a_response_outside_the_support(family, response, frame, kind, says):
     with pytest.raises(kind) as info:
         hm.model(pd.DataFrame(frame), f"{response} ~ 1", family=family)
     assert says in str(info.value)
+
+
+# --- the model around it ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
+def test_a_model_of_every_family(family):
+    y = [0.0, 1.0, 1.0, 0.0, 1.0, 0.0] if family.counts else [0.2, 0.5, 0.3, 0.4, 0.7, 0.1]
+    frame = pd.DataFrame({"y": y, "trials": 3.0, "x": [1.0, 2, 4, 1, 3, 2], "g": list("aabbcc")})
+    response = RESPONSE.get(family.name, "y")
+    model = hm.model(frame, f"{response} ~ x + (1 | g)", family=family.name)
+    values = model.joint.sample(3, seed=tf.constant([3, 4], tf.int32))
+    found = model.joint.log_prob(values)
+    assert found.shape == (3,)
+    scope = {}
+    exec(model.code(), scope)
+    np.testing.assert_allclose(scope["joint"].log_prob(values), found, rtol=1e-12)
+    assert model.sample_prior(4, seed=1).prior_predictive["y"].shape == (1, 4, 6)
+    # The density that is sampled is that of the joint distribution, where it starts.
+    plan = model.plan()
+    start = plan.start()[0][None]
+    assert np.isfinite(plan.log_density(tf.constant(start), plan.arguments)).all()
+    assert family.called in str(model.equations())
