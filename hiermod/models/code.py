@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hiermod.models import program
-from hiermod.models.distributions import OWN, Row, chances, rising
+from hiermod.models.distributions import OWN, Row, chances, rising, stirling
 from hiermod.models.joint import Joint
 from hiermod.models.weighted import Weighted
 
@@ -52,7 +52,14 @@ def code(joint: Joint) -> str:
 
 def _own(body: str) -> list[str]:
     """Source of the distributions in a program that TFP does not have, and of what they use."""
-    known = {"Weighted": Weighted, "Row": Row, "rising": rising, "chances": chances, **OWN}
+    known = {
+        "Weighted": Weighted,
+        "Row": Row,
+        "stirling": stirling,
+        "rising": rising,
+        "chances": chances,
+        **OWN,
+    }
     text, used = body, []
     for name in reversed(known):  # users come after what they use
         if re.search(rf"(?<![.\w]){name}[()]", text):
