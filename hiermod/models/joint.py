@@ -275,18 +275,14 @@ def arrays(specification: Specification, design: Design) -> dict[str, NDArray[An
     -------
     dict
         ``y``, and what the program needs of ``X`` (P, N; centred as in training), ``offset``,
-        ``trials``, ``weights`` (N,), ``index_<group>`` (N,) and ``Z_<group>`` (K, N).
+        what `Response.given` names (N,), ``index_<group>`` (N,) and ``Z_<group>`` (K, N).
     """
     response = design.response
-    out: dict[str, NDArray[Any]] = {"y": response.values}
+    out: dict[str, NDArray[Any]] = {"y": response.values, **response.given}
     if design.terms:
         out["X"] = np.ascontiguousarray((design.X - specification.means).T)
     if program.needs_offset(specification):
         out["offset"] = np.zeros(design.n_rows) if design.offset is None else design.offset
-    if response.trials is not None:
-        out["trials"] = response.trials
-    if response.weights is not None:
-        out["weights"] = response.weights
     for g, group in zip(specification.groups, design.groups, strict=True):
         out[f"index_{g.key}"] = group.index
         if not (len(group.effects) == 1 and group.effects[0].name == "1"):

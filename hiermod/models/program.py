@@ -12,10 +12,9 @@ from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
 
-from hiermod.models import families, priors
+from hiermod.models import decorated, families, priors
 from hiermod.models.links import NAMES
 from hiermod.models.specification import GroupEffects, Parameter, Specification
-from hiermod.models.weighted import Weighted
 
 HEADER = """\
 import numpy as np
@@ -41,7 +40,8 @@ def source(specification: Specification, *, literal: bool = False) -> str:
         Defines ``effects_<group>`` for every group term, ``linear_predictor``, ``likelihood``,
         ``joint_distribution`` and, if not `literal`, ``predict`` and ``totals``. Arrays
         come in through ``data``: ``X`` (P, N), ``Z_<group>`` (K, N), ``index_<group>`` (N,),
-        ``offset``, ``trials``, ``weights`` (N,); ``totals`` has its own, see `models.compress`.
+        ``offset`` (N,), what `Response.given` names, (N,); ``totals`` has its own, see
+        `models.compress`.
     """
     s = specification
     parts = [_linear(s), _likelihood(s)]
@@ -61,7 +61,7 @@ def functions(text: str) -> SimpleNamespace:
 
     The text is put together in this module from identifiers and numbers only.
     """
-    namespace: dict[str, Any] = {**NAMES, "Weighted": Weighted}
+    namespace: dict[str, Any] = {**NAMES, **decorated.KINDS}
     exec(compile(text, "<hiermod model>", "exec"), namespace)
     return SimpleNamespace(**namespace)
 
@@ -164,7 +164,7 @@ def _likelihood(s: Specification) -> str:
     arguments = ", ".join(["data", "eta", *(p.identifier for p in s.auxiliary)])
     expression = families.likelihood(s.family, s.link)
     if s.design.response.weights is not None:
-        expression = f'Weighted({expression}, data["weights"])'
+        expression = f'Weighted({expression}, weights=data["weights"])'
     wide = "".join(f"    {p.identifier} = {p.identifier}[..., tf.newaxis]\n" for p in s.auxiliary)
     return (
         f"def likelihood({arguments}):\n"

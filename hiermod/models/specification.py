@@ -206,6 +206,7 @@ def specify(
         raise ModelError(f"center must be True or False, not {center!r}.")
     chosen = links.link(link or kind.links[0], kind.links)
     center = center and design.intercept
+    plain, kind = kind, families.decorated(kind, chosen, response)
     rule = defaults.Defaults.of(design, kind, chosen, center)
     identifiers = _Identifiers()
     drafts = list(_drafts(design, kind, rule, identifiers))
@@ -222,7 +223,9 @@ def specify(
         center=center,
         intercept=made.get("Intercept"),
         common=tuple(made[t.name] for t in design.terms),
-        groups=tuple(_groups(design, made, identifiers, _forms(design, kind, chosen, noncentered))),
+        groups=tuple(
+            _groups(design, made, identifiers, _forms(design, plain, chosen, noncentered))
+        ),
         auxiliary=tuple(made[name] for name in kind.parameters),
         response=identifiers(response.name),
     )
