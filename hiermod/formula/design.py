@@ -103,12 +103,50 @@ class Response:
         Number of trials of a binomial response.
     weights : float64 array, shape (N,), optional
         Multipliers of the log-likelihood of each row.
+    se : float64 array, shape (N,), optional
+        Known standard errors of the response.
+    keeps_sigma : bool
+        Whether sigma adds to them: the variance is then sigma^2 + se^2.
+    status : float64 array, shape (N,), optional
+        -1 for a row that is left-censored, 0 for one that is observed, 1 right-censored, 2 known
+        to lie in an interval.
+    y2 : float64 array, shape (N,), optional
+        Upper ends of the intervals.
+    lower, upper : float64 array, shape (N,), optional
+        Bounds outside of which a response is not observed at all.
     """
 
     name: str
     values: FloatArray
     trials: FloatArray | None = None
     weights: FloatArray | None = None
+    se: FloatArray | None = None
+    keeps_sigma: bool = False
+    status: FloatArray | None = None
+    y2: FloatArray | None = None
+    lower: FloatArray | None = None
+    upper: FloatArray | None = None
+
+    @property
+    def given(self) -> dict[str, FloatArray]:
+        """What the formula gives beside the values, each of shape (N,)."""
+        names = ("trials", "weights", "se", "status", "y2", "lower", "upper")
+        return {n: v for n in names if (v := getattr(self, n)) is not None}
+
+    @property
+    def decorations(self) -> tuple[str, ...]:
+        """What makes its likelihood one of single rows, in words."""
+        said = {
+            "known standard errors": self.se is not None,
+            "censoring": self.status is not None,
+            "truncation": self.truncated,
+        }
+        return tuple(word for word, true in said.items() if true)
+
+    @property
+    def truncated(self) -> bool:
+        """Whether responses are observed between bounds only."""
+        return self.lower is not None or self.upper is not None
 
 
 @dataclass(frozen=True)

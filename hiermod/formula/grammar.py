@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
+from typing import Any
 
 from hiermod.errors import did_you_mean
 from hiermod.formula.functions import FUNCTIONS
@@ -35,26 +36,38 @@ _REJECTED: dict[str, tuple[str, str]] = {
     "mm": (f"mm() {_LATER}", "Use one grouping factor, (1 | g)."),
     "gr": (f"gr() {_LATER}", "Write (1 | g)."),
     "cs": (f"cs() {_LATER}", "Write the predictor as it is."),
-    "censored": (
-        f"censored() {_LATER}",
-        "Dropping censored rows, or taking them as observed, biases the fit.",
-    ),
-    "cens": (
-        f"cens() {_LATER}",
-        "Dropping censored rows, or taking them as observed, biases the fit.",
-    ),
-    "truncated": (f"truncated() {_LATER}", "Ignoring truncation biases the fit."),
     "constrained": (f"constrained() {_LATER}", "Ignoring bounds of the response biases the fit."),
-    "trunc": (f"trunc() {_LATER}", "Ignoring truncation biases the fit."),
-    "se": (
-        f"se() {_LATER}",
-        "Weights are not a substitute: they do not fix the variance of a row.",
-    ),
     "rate": (f"rate() {_LATER}", "Add offset(log(exposure)) on the right."),
     "cbind": ("cbind() is R's", "Write prop(successes, trials)."),
 }
-_PROPORTIONS = ("prop", "p", "proportion")
-_LEFT_ONLY = (*_PROPORTIONS, "weighted", "trials", "weights")
+_ADDITIONS: dict[str, dict[str, str]] = {
+    "trials": {"": "trials"},
+    "weights": {"": "weights"},
+    "se": {"": "se", "sigma": "keeps_sigma"},
+    "cens": {"": "status", "y2": "y2"},
+    "trunc": {"lb": "lower", "ub": "upper"},
+}
+"""What may follow the bar of ``y | trials(n)``: its arguments by keyword, as fields of the
+response; a nameless one must be given."""
+_AROUND = {
+    "prop": "trials",
+    "p": "trials",
+    "proportion": "trials",
+    "weighted": "weights",
+    "se": "se",
+    "censored": "cens",
+    "truncated": "trunc",
+}
+"""What may stand around the response, ``prop(y, n)``, as the addition that it is."""
+_USAGE = {
+    "trials": "Write prop(successes, trials), or successes | trials(n).",
+    "weights": "Write weighted(y, weights), or y | weights(w).",
+    "se": "Write se(y, s), or y | se(s); with sigma=True, sigma is kept.",
+    "cens": "Write censored(y, status), or y | cens(status); with intervals (status, y2).",
+    "trunc": "Write truncated(y, lb=0, ub=9), or y | trunc(lb=0, ub=9); one of them is enough.",
+}
+_LEFT_ONLY = (*_AROUND, *_ADDITIONS)
+_FLAGS = {"True": True, "TRUE": True, "False": False, "FALSE": False}
 _WHOLE_TERMS = ("offset", "index")
 
 
@@ -155,14 +168,7 @@ class _Reader:
             return self.response_value(node)
         part = self.response_value(node.left)
         for addition in self.additions(node.right):
-            name = addition.function
-            if getattr(part, name) is not None:
-                fail(self.source, addition, f"{name} are given twice", "Keep one of them.")
-            known = {"trials": part.trials, "weights": part.weights}
-            argument = self.arguments(addition, 1, f"{name}(column)")[0]
-            if name == "trials":
-                self.check_trials(argument)
-            part = ResponsePart(part.value, **{**known, name: self.expression(argument)})
+            part = self.decorated(part, addition, addition.function, addition.arguments)
         return part
 
     def additions(self, node: Node) -> list[Call]:
@@ -170,11 +176,39 @@ class _Reader:
         if isinstance(node, Binary) and node.op == "+":
             return self.additions(node.left) + self.additions(node.right)
         if isinstance(node, Call):
-            if node.function in ("trials", "weights"):
+            if node.function in _ADDITIONS:
                 return [node]
             self.reject(node)
-        hint = "Write y | trials(n), y | weights(w), or y | trials(n) + weights(w)."
+        hint = "Write y | trials(n), weights(w), se(s), cens(status) or trunc(lb=0), joined by '+'."
         fail(self.source, node, "not a response addition", hint)
+
+    def decorated(
+        self, part: ResponsePart, call: Call, name: str, arguments: tuple[Node, ...]
+    ) -> ResponsePart:
+        """The response with what a call adds to it, of which `arguments` come by position."""
+        fields = _ADDITIONS[name]
+        pairs = [*zip(fields, arguments, strict=False), *call.options]
+        words = [word for word, _ in pairs]
+        once = len(arguments) <= len(fields) and len({*words}) == len(words)
+        if not (once and words and {*words} <= {*fields} and ("" in words or "" not in fields)):
+            message = f"these are not the arguments of {call.function}()"
+            fail(self.source, call, message, _USAGE[name])
+        if any(getattr(part, field) for field in fields.values()):
+            fail(self.source, call, f"{name}() is given twice", "Keep one of them.")
+        given: dict[str, Any] = {fields[w]: self.given(fields[w], node) for w, node in pairs}
+        return replace(part, **given)
+
+    def given(self, field: str, node: Node) -> Node | bool | None:
+        """An argument of what is added to a response."""
+        if field == "keeps_sigma":
+            if node.text not in _FLAGS:
+                fail(self.source, node, f"sigma is {node.text}", "Write sigma=True or sigma=False.")
+            return _FLAGS[node.text]
+        if isinstance(node, Literal) and node.value is None and field in ("y2", "lower", "upper"):
+            return None
+        if field == "trials":
+            self.check_trials(node)
+        return self.expression(node)
 
     def response_value(self, node: Node) -> ResponsePart:
         if isinstance(node, Parens):
@@ -184,16 +218,11 @@ class _Reader:
         if not isinstance(node, Call):
             hint = "Write a column, prop(y, n), weighted(y, w), or I(...) around arithmetic."
             fail(self.source, node, "this cannot be a response", hint)
-        if node.function in _PROPORTIONS:
-            value, trials = self.arguments(node, 2, f"{node.function}(successes, trials)")
-            self.check_trials(trials)
-            return ResponsePart(self.response_value(value).value, self.expression(trials))
-        if node.function == "weighted":
-            value, weights = self.arguments(node, 2, "weighted(y, weights)")
-            inner = self.response_value(value)
-            if inner.weights is not None:
-                fail(self.source, node, "weights are given twice", "Keep one of them.")
-            return ResponsePart(inner.value, inner.trials, self.expression(weights))
+        if node.function in _AROUND:
+            inner = self.response_value(node.arguments[0]) if node.arguments else None
+            return self.decorated(
+                inner or ResponsePart(node), node, _AROUND[node.function], node.arguments[1:]
+            )
         if not node.names():
             fail(self.source, node, "the response uses no column", "Write y, or log(y).")
         return ResponsePart(self.expression(node))

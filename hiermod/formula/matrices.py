@@ -328,17 +328,50 @@ def _offset(formula: Formula, scope: Scope) -> FloatArray | None:
 
 
 def _response(formula: Formula, scope: Scope, *, values: bool, trials: bool) -> Response:
-    """The left-hand side: values and weights if asked for, trials as far as they are known."""
+    """The left-hand side: all of it if values are asked for, trials as far as they are known."""
     part, n_rows = formula.response, len(scope.data)
     numbers = _numbers(part.value, "response", scope) if values else np.full(n_rows, np.nan)
-    weights = None
-    if values and part.weights is not None:
-        weights = _numbers(part.weights, "weights", scope)
-    known = None
+    given = {
+        name: _status(node, scope) if name == "status" else _numbers(node, what, scope)
+        for name, what in _GIVEN.items()
+        if values and (node := getattr(part, name)) is not None
+    }
     if part.trials is not None:
         readable = trials or not part.trials.names()
-        known = _numbers(part.trials, "trials", scope) if readable else np.ones(n_rows)
-    return Response(label(part.name), numbers, known, weights)
+        given["trials"] = _numbers(part.trials, "trials", scope) if readable else np.ones(n_rows)
+    return Response(label(part.name), numbers, keeps_sigma=part.keeps_sigma, **given)
+
+
+_GIVEN = {
+    "weights": "weights",
+    "se": "standard errors",
+    "status": "status",
+    "y2": "upper end",
+    "lower": "lower bound",
+    "upper": "upper bound",
+}
+"""Parts of the left-hand side besides the values and the trials, in words."""
+
+STATUS = {"none": 0.0, "left": -1.0, "right": 1.0, "interval": 2.0}
+"""How a row is censored, as in Bambi, and the number of it, as in brms."""
+
+
+def _status(node: Node, scope: Scope) -> FloatArray:
+    """The number of the status of every row, shape (N,)."""
+    value = node.evaluate(scope)
+    value = value if isinstance(value, pd.Series) else pd.Series(value, range(len(scope.data)))
+    known: dict[Any, float] = {key: n for word, n in STATUS.items() for key in (word, n)}
+    numbers = value.astype(object).map(known).to_numpy(np.float64)
+    rows = np.flatnonzero(np.isnan(numbers))
+    if len(rows):
+        shown = ", ".join(f"row {r} has {value.iloc[r]}" for r in rows[:3])
+        more = f" and {len(rows) - 3} more" if len(rows) > 3 else ""
+        raise DataError(
+            f"the status {node.text!r} must be 'none', 'left', 'right' or 'interval' (0, -1, 1 or "
+            f"2): {shown}{more} (rows counted from 0). Write censored(y, status), or "
+            "censored(y, status, y2) with the upper ends of intervals."
+        )
+    return numbers
 
 
 def _numbers(node: Node, what: str, scope: Scope) -> FloatArray:

@@ -16,11 +16,25 @@ class ResponsePart:
     value : Node
         The expression that is modelled; its text is the name of the response.
     trials, weights : Node, optional
+    se : Node, optional
+        Known standard errors.
+    keeps_sigma : bool
+        Whether sigma adds to them.
+    status, y2 : Node, optional
+        How a row is censored, and the upper end of its interval.
+    lower, upper : Node, optional
+        Between which bounds responses are observed at all.
     """
 
     value: Node
     trials: Node | None = None
     weights: Node | None = None
+    se: Node | None = None
+    keeps_sigma: bool = False
+    status: Node | None = None
+    y2: Node | None = None
+    lower: Node | None = None
+    upper: Node | None = None
 
     @property
     def name(self) -> str:
@@ -29,7 +43,8 @@ class ResponsePart:
 
     def nodes(self) -> list[Node]:
         """The expressions of the left-hand side."""
-        return [node for node in (self.value, self.trials, self.weights) if node is not None]
+        given = (self.trials, self.weights, self.se, self.status, self.y2, self.lower, self.upper)
+        return [self.value, *(node for node in given if node is not None)]
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hiermod.models import program
-from hiermod.models.distributions import OWN, Row, chances, rising, stirling
+from hiermod.models.decorated import KINDS
+from hiermod.models.distributions import HELPERS, OWN
 from hiermod.models.joint import Joint
-from hiermod.models.weighted import Weighted
 
 
 def code(joint: Joint) -> str:
@@ -52,23 +52,17 @@ def code(joint: Joint) -> str:
 
 def _own(body: str) -> list[str]:
     """Source of the distributions in a program that TFP does not have, and of what they use."""
-    known = {
-        "Weighted": Weighted,
-        "Row": Row,
-        "stirling": stirling,
-        "rising": rising,
-        "chances": chances,
-        **OWN,
-    }
+    known = {**HELPERS, **OWN, **KINDS}
     text, used = body, []
     for name in reversed(known):  # users come after what they use
         if re.search(rf"(?<![.\w]){name}[()]", text):
             used.append(inspect.getsource(known[name]))
             text += used[-1]
-    types = re.compile(r"(: | -> )(Any|None|tf\.\w+|tuple\[[^]]*\]|bool)(?=[,):]| =)")
+    types = re.compile(r"(: | -> )(Any|None|tf\.\w+|tuple\[[^]]*\]|bool|float)(?=[,):]| =)")
     return [
         types.sub("", source)
         .replace(" = None)", "=None)")
+        .replace(" = -np.inf,", "=-np.inf,")
         .replace("  # type: ignore[name-defined]", "")
         for source in reversed(used)
     ]

@@ -94,8 +94,98 @@ class SkewNormal(Row):
         return tf.broadcast_to(self.p["sd"] ** 2, self._batch_shape_tensor())
 
 
+def log_reached(z: tf.Tensor) -> tf.Tensor:
+    """log(1 - exp(-exp(z))), which is z far below zero."""
+    small = z < -30.0
+    return tf.where(small, z, tfp.math.log1mexp(tf.exp(tf.where(small, tf.zeros_like(z), z))))
+
+
+def log_or(p: tf.Tensor, far: tf.Tensor) -> tf.Tensor:
+    """log(p), or an approximation where p is too small for float64."""
+    small = p < 1e-290
+    return tf.where(small, far, tf.math.log(tf.where(small, tf.ones_like(p), p)))
+
+
+def with_slope(x: tf.Tensor, value: tf.Tensor, slope: tf.Tensor) -> tf.Tensor:
+    """A value whose derivative in x is `slope`."""
+    return value + (x - tf.stop_gradient(x)) * tf.stop_gradient(slope)
+
+
+class StudentT(tfd.StudentT):  # type: ignore[name-defined]
+    """With logarithms of its tails."""
+
+    def _log_cdf(self, y: tf.Tensor) -> tf.Tensor:
+        z, df = (y - self.loc) / self.scale, self.df + tf.zeros_like(y)
+        at = tf.stop_gradient(z)
+        unit = tfd.StudentT(df, np.float64(0), np.float64(1))
+        size = tf.maximum(tf.abs(at), 1e-8)
+        # Half of the incomplete beta function; its leading term (Abramowitz and Stegun 26.5.4).
+        half = 0.5 * tfp.math.betainc(
+            0.5 * df, tf.fill(tf.shape(df), np.float64(0.5)), df / (df + size**2)
+        )
+        far = unit.log_prob(size) + tf.math.log((df + size**2) / (df * size))
+        log_tail = tf.where(at > 0, tf.math.log1p(-half), log_or(half, far))
+        return with_slope(z, log_tail, tf.exp(unit.log_prob(at) - log_tail))
+
+    def _log_survival_function(self, y: tf.Tensor) -> tf.Tensor:
+        return self._log_cdf(2.0 * self.loc - y)
+
+
+class Gumbel(tfd.Gumbel):  # type: ignore[name-defined]
+    """With logarithms of its tails."""
+
+    def _log_cdf(self, y: tf.Tensor) -> tf.Tensor:
+        return -tf.exp((self.loc - y) / self.scale)
+
+    def _log_survival_function(self, y: tf.Tensor) -> tf.Tensor:
+        return log_reached((self.loc - y) / self.scale)
+
+
+class Exponential(tfd.Exponential):  # type: ignore[name-defined]
+    """With logarithms of its tails."""
+
+    def _log_cdf(self, y: tf.Tensor) -> tf.Tensor:
+        return log_reached(tf.math.log(self.rate) + tf.math.log(y))
+
+    def _log_survival_function(self, y: tf.Tensor) -> tf.Tensor:
+        return -self.rate * y
+
+
+class Poisson(tfd.Poisson):  # type: ignore[name-defined]
+    """With logarithms of its tails: the incomplete gamma functions, or their leading term."""
+
+    def _log_tail(self, y: tf.Tensor, above: bool) -> tf.Tensor:
+        log_rate = self.log_rate + tf.zeros_like(y)
+        rate = tf.exp(tf.stop_gradient(log_rate))
+        if above:
+            p, first, ratio = tf.math.igamma(y + 1.0, rate), y + 1.0, rate / (y + 2.0)
+        else:
+            p, first, ratio = tf.math.igammac(y + 1.0, rate), y, y / rate
+        far = self.log_prob(first) - tf.math.log1p(-tf.minimum(ratio, 0.999))
+        log_tail = log_or(p, tf.stop_gradient(far))
+        slope = tf.exp(self.log_prob(y) + log_rate - log_tail)
+        return with_slope(log_rate, log_tail, slope if above else -slope)
+
+    def _log_cdf(self, y: tf.Tensor) -> tf.Tensor:
+        return self._log_tail(y, False)
+
+    def _log_survival_function(self, y: tf.Tensor) -> tf.Tensor:
+        return self._log_tail(y, True)
+
+
 class AsymmetricLaplace(Row):
     """Whose quantile of probability `quantile` is `loc` (Yu and Moyeed 2001, as in brms)."""
+
+    def _log_cdf(self, y: tf.Tensor) -> tf.Tensor:
+        q, z = self.p["quantile"], (y - self.p["loc"]) / self.p["scale"]
+        below = tf.math.log(q) + (1.0 - q) * z
+        above = tf.math.log1p((q - 1.0) * tf.exp(-q * tf.maximum(z, 0.0)))
+        return tf.where(z < 0, below, above)
+
+    def _log_survival_function(self, y: tf.Tensor) -> tf.Tensor:
+        q, z = self.p["quantile"], (y - self.p["loc"]) / self.p["scale"]
+        below = tf.math.log1p(-q * tf.exp((1.0 - q) * tf.minimum(z, 0.0)))
+        return tf.where(z < 0, below, tf.math.log1p(-q) - q * z)
 
     def _log_prob(self, y: tf.Tensor) -> tf.Tensor:
         q, scale = self.p["quantile"], self.p["scale"]
@@ -156,6 +246,18 @@ class ShiftedLogNormal(Row):
         density = tfd.Normal(self.p["loc"], self.p["scale"]).log_prob(log) - log
         return tf.where(inside, density, -np.inf)
 
+    def _log_cdf(self, y: tf.Tensor) -> tf.Tensor:
+        inside = y > self.p["shift"]
+        log = tf.math.log(tf.where(inside, y - self.p["shift"], 1.0))
+        tail = tfd.Normal(self.p["loc"], self.p["scale"]).log_cdf(log)
+        return tf.where(inside, tail, -np.inf)
+
+    def _log_survival_function(self, y: tf.Tensor) -> tf.Tensor:
+        inside = y > self.p["shift"]
+        log = tf.math.log(tf.where(inside, y - self.p["shift"], 1.0))
+        tail = tfd.Normal(self.p["loc"], self.p["scale"]).log_survival_function(log)
+        return tf.where(inside, tail, 0.0)
+
     def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
         log = self.p["loc"] + self.p["scale"] * self._normal(n, seed)
         return self.p["shift"] + tf.exp(log)
@@ -212,6 +314,31 @@ class NegativeBinomial(Row):
         spread = tf.math.softplus(ratio)
         ways = rising(shape, y) - tf.math.lgamma(y + 1.0)
         return ways - shape * spread + y * (ratio - spread)
+
+    def _log_tail(self, y: tf.Tensor, above: bool) -> tf.Tensor:
+        """The incomplete beta function, or its leading term."""
+        shape = self.p["shape"] + tf.zeros_like(y)
+        logit = self.p["log_mean"] - tf.math.log(shape)
+        at = tf.stop_gradient(logit)
+        if above:
+            p = tfp.math.betainc(y + 1.0, shape, tf.math.sigmoid(at))
+            first, ratio = y + 1.0, (y + 1.0 + shape) / (y + 2.0) * tf.math.sigmoid(at)
+        else:
+            p = tfp.math.betainc(shape, y + 1.0, tf.math.sigmoid(-at))
+            first, ratio = y, y / (tf.maximum(y - 1.0 + shape, 1e-9) * tf.math.sigmoid(at))
+        far = self._log_prob(first) - tf.math.log1p(-tf.minimum(ratio, 0.999))
+        log_tail = log_or(p, tf.stop_gradient(far))
+        # In the logit of the probability, by the density of a beta number.
+        slope = tf.exp(
+            self._log_prob(y) + tf.math.log(y + shape) + tf.math.log_sigmoid(at) - log_tail
+        )
+        return with_slope(logit, log_tail, slope if above else -slope)
+
+    def _log_cdf(self, y: tf.Tensor) -> tf.Tensor:
+        return self._log_tail(y, False)
+
+    def _log_survival_function(self, y: tf.Tensor) -> tf.Tensor:
+        return self._log_tail(y, True)
 
     def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
         first, second = tfp.random.split_seed(seed, 2)
@@ -318,6 +445,12 @@ class Weibull(Row):
         shape = self.p["shape"]
         z = shape * (tf.math.log(y) - self._log_scale())
         return tf.math.log(shape) - tf.math.log(y) + z - tf.exp(z)
+
+    def _log_cdf(self, y: tf.Tensor) -> tf.Tensor:
+        return log_reached(self.p["shape"] * (tf.math.log(y) - self._log_scale()))
+
+    def _log_survival_function(self, y: tf.Tensor) -> tf.Tensor:
+        return -tf.exp(self.p["shape"] * (tf.math.log(y) - self._log_scale()))
 
     def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
         unit = -tf.math.log(self._uniform(n, seed))
@@ -428,10 +561,28 @@ class Hurdle(Row):
         return (1.0 - self.p["zero"]) * square - self._mean() ** 2
 
 
+HELPERS = {
+    thing.__name__: thing
+    for thing in (
+        Row,
+        stirling,
+        rising,
+        chances,
+        log_reached,
+        log_or,
+        with_slope,
+    )
+}
+"""What their source needs, by name."""
+
 OWN = {
     kind.__name__: kind
     for kind in (
         SkewNormal,
+        StudentT,
+        Gumbel,
+        Exponential,
+        Poisson,
         AsymmetricLaplace,
         ExGaussian,
         ShiftedLogNormal,

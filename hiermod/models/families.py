@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,6 +77,10 @@ class Family:
     residual : str
         The standard deviation of a normal distribution about the mean, if that is what the family
         is: then effects integrate out.
+    tails : str
+        Expression of the same distribution whose ``log_cdf`` and ``log_survival_function`` are
+        finite, with finite gradients, wherever the density is. Empty if there is none: then the
+        response cannot be censored or truncated.
     """
 
     name: str
@@ -92,6 +97,7 @@ class Family:
     location: bool = True
     log_scale: bool = False
     residual: str = ""
+    tails: str = ""
 
     @property
     def called(self) -> str:
@@ -102,6 +108,14 @@ class Family:
         """The response, or what of it has a logarithm, on the scale of the mean."""
         return np.log(y[y > 0]) if self.log_scale and (y > 0).any() else y
 
+
+NORMAL = "tfd.Normal(loc={mean}, scale=sigma)"
+STUDENT = "StudentT(df=nu, loc={mean}, scale=sigma)"
+LAPLACE = "tfd.Laplace(loc={mean}, scale=sigma)"
+ASYMMETRIC = "AsymmetricLaplace(loc={mean}, scale=sigma, quantile=quantile)"
+SHIFTED = "ShiftedLogNormal(loc={mean}, scale=sigma, shift=ndt)"
+WEIBULL = "Weibull(log_mean={log_mean}, shape=shape)"
+GEOMETRIC = "NegativeBinomial(log_mean={log_mean}, shape=np.float64(1))"
 
 REAL = ("identity", "log")
 POSITIVE = ("log", "softplus", "squareplus")
@@ -132,7 +146,7 @@ BETA = "Beta(logit_mean={logit_mean}, phi=phi)"
 _ALL = (
     Family(
         "gaussian",
-        "tfd.Normal(loc={mean}, scale=sigma)",
+        NORMAL,
         REAL,
         {"sigma": SIGMA},
         totals=(
@@ -141,6 +155,7 @@ _ALL = (
         ),
         density="normal",
         residual="sigma",
+        tails=NORMAL,
     ),
     Family(
         "student",
@@ -148,6 +163,7 @@ _ALL = (
         REAL,
         {"sigma": SIGMA, "nu": NU},
         density="student_t",
+        tails=STUDENT,
     ),
     Family(
         "skew_normal",
@@ -155,17 +171,24 @@ _ALL = (
         REAL,
         {"sigma": SIGMA, "alpha": Auxiliary(r"\alpha", "normal(0, 4)", "real")},
     ),
-    Family("laplace", "tfd.Laplace(loc={mean}, scale=sigma)", REAL, {"sigma": SIGMA}),
+    Family("laplace", LAPLACE, REAL, {"sigma": SIGMA}, tails=LAPLACE),
     Family(
         "asym_laplace",
-        "AsymmetricLaplace(loc={mean}, scale=sigma, quantile=quantile)",
+        ASYMMETRIC,
         REAL,
         {
             "sigma": SIGMA,
             "quantile": Auxiliary("q", "beta(1, 1)", "probability", typical=0.5),
         },
+        tails=ASYMMETRIC,
     ),
-    Family("gumbel", "tfd.Gumbel(loc={mean}, scale=sigma)", REAL, {"sigma": SIGMA}),
+    Family(
+        "gumbel",
+        "tfd.Gumbel(loc={mean}, scale=sigma)",
+        REAL,
+        {"sigma": SIGMA},
+        tails="Gumbel(loc={mean}, scale=sigma)",
+    ),
     Family(
         "exgaussian",
         "ExGaussian(mean={mean}, scale=sigma, beta=beta)",
@@ -188,24 +211,27 @@ _ALL = (
         lower=0,
         ends="()",
         log_scale=True,
+        tails=LOG_NORMAL,
     ),
     Family(
         "shifted_lognormal",
-        "ShiftedLogNormal(loc={mean}, scale=sigma, shift=ndt)",
+        SHIFTED,
         ("identity",),
         {"sigma": SIGMA, "ndt": Auxiliary(r"\tau", "uniform(0, {least})", typical=0.0)},
         lower=0,
         ends="()",
         log_scale=True,
+        tails=SHIFTED,
     ),
     Family("gamma", GAMMA, POSITIVE, {"shape": SHAPE}, lower=0, ends="()"),
     Family(
         "weibull",
-        "Weibull(log_mean={log_mean}, shape=shape)",
+        WEIBULL,
         POSITIVE,
         {"shape": SHAPE},
         lower=0,
         ends="()",
+        tails=WEIBULL,
     ),
     Family(
         "exponential",
@@ -213,6 +239,7 @@ _ALL = (
         POSITIVE,
         totals='-data["count"] * ({log_mean}) - data["total"] * tf.exp(-({log_mean}))',
         lower=0,
+        tails="Exponential(rate=tf.exp(-({log_mean})))",
     ),
     Family(
         "inverse_gaussian",
@@ -262,11 +289,27 @@ _ALL = (
         trials=True,
         location=False,
     ),
-    Family("poisson", POISSON, POSITIVE, totals=RATE, counts=True, lower=0),
-    Family("negbinomial", NEGATIVE_BINOMIAL, POSITIVE, {"shape": SHAPE}, counts=True, lower=0),
+    Family(
+        "poisson",
+        POISSON,
+        POSITIVE,
+        totals=RATE,
+        counts=True,
+        lower=0,
+        tails="Poisson(log_rate={log_mean})",
+    ),
+    Family(
+        "negbinomial",
+        NEGATIVE_BINOMIAL,
+        POSITIVE,
+        {"shape": SHAPE},
+        counts=True,
+        lower=0,
+        tails=NEGATIVE_BINOMIAL,
+    ),
     Family(
         "geometric",
-        "NegativeBinomial(log_mean={log_mean}, shape=np.float64(1))",
+        GEOMETRIC,
         POSITIVE,
         totals=(
             'data["total"] * ({log_mean})'
@@ -274,6 +317,7 @@ _ALL = (
         ),
         counts=True,
         lower=0,
+        tails=GEOMETRIC,
     ),
     Family(
         "zero_inflated_poisson",
@@ -369,6 +413,69 @@ def family(name: str) -> Family:
     return FAMILIES[name]
 
 
+def decorated(family: Family, link: Link, response: Response) -> Family:
+    """The family of a response with known standard errors, or of censored or truncated rows.
+
+    With standard errors s alone they take the place of sigma; else it is sqrt(sigma^2 + s^2), as
+    in brms. Rows are then seen one by one: sums of them do not tell their likelihood.
+
+    Raises
+    ------
+    ModelError
+        If the family cannot be decorated so.
+    """
+    if response.se is not None:
+        if family.name not in MEASURED or link.name != "identity":
+            raise ModelError(
+                f"se() gives standard errors of a location, and family {family.name!r} with link "
+                f"{link.name!r} has none that they fit. Families that do, with the link "
+                f"'identity': {', '.join(MEASURED)}."
+            )
+        scale = 'data["se"]'
+        if response.keeps_sigma:
+            scale = f"tf.sqrt(sigma**2 + {scale} ** 2)"
+        kept = {n: p for n, p in family.parameters.items() if n != "sigma" or response.keeps_sigma}
+        family = replace(
+            family,
+            likelihood=re.sub(r"\bsigma\b", scale, family.likelihood),
+            tails=re.sub(r"\bsigma\b", scale, family.tails),
+            parameters=kept,
+        )
+    if response.status is not None or response.truncated:
+        if not family.tails:
+            able = ", ".join(f.name for f in FAMILIES.values() if f.tails)
+            what = "truncated" if response.status is None else "censored"
+            raise ModelError(
+                f"a response of family {family.name!r} cannot be {what}: its distribution function "
+                f"is not known well enough. Families that can be: {able}."
+            )
+        family = replace(family, likelihood=_bounded(family, response))
+    return replace(family, totals="", residual="") if response.decorations else family
+
+
+MEASURED = ("gaussian", "student")
+"""Families whose sigma known standard errors add to."""
+
+
+def _bounded(family: Family, response: Response) -> str:
+    """Expression of the likelihood of truncated and censored rows."""
+
+    def given(*names: str) -> str:
+        return ", ".join(f'{n}=data["{n}"]' if n in response.given else f"{n}=None" for n in names)
+
+    # Counts are 0 or more.
+    least = -0.5 if family.counts else "-np.inf" if np.isinf(family.lower) else family.lower
+    expression = family.tails
+    if response.truncated:
+        expression = (
+            f"Truncated({expression}, least={least}, {given('lower', 'upper')}, "
+            f"counts={family.counts})"
+        )
+    if response.status is not None:
+        expression = f"Censored({expression}, least={least}, {given('status', 'y2')})"
+    return expression
+
+
 def likelihood(family: Family, link: Link) -> str:
     """Source of the distribution of one row, given ``eta``.
 
@@ -411,6 +518,8 @@ def check_response(family: Family, response: Response) -> None:
         _reject(response.weights < 0, response.weights, "weights must be 0 or more")
         if not response.weights.any():
             raise DataError("all weights are 0.")
+    if response.se is not None:
+        _reject(response.se <= 0, response.se, "standard errors must be positive")
     if not family.counts and np.ptp(values) == 0:
         raise DataError(
             f"the response {name} is {values[0]:g} in every row: there is nothing to model."
@@ -433,6 +542,31 @@ def check_response(family: Family, response: Response) -> None:
     low = values < family.lower if family.ends[0] == "[" else values <= family.lower
     high = values > family.upper if family.ends[1] == "]" else values >= family.upper
     _reject(low | high, values, f"family {family.name!r} needs values {_support(family)} in {name}")
+    _check_bounds(family, response)
+
+
+def _check_bounds(family: Family, response: Response) -> None:
+    """Check the bounds of truncation and what is known of censored rows."""
+    name, y, y2 = response.name, response.values, response.y2
+    nothing = np.full(len(y), np.inf)
+    lower = -nothing if response.lower is None else response.lower
+    upper = nothing if response.upper is None else response.upper
+    status = np.zeros(len(y)) if response.status is None else response.status
+    _reject(lower >= upper, lower, "the lower bound of truncation must be below the upper one")
+    outside = f"{name} is outside the bounds of truncation, where nothing is observed"
+    _reject((y < lower) | (y > upper), y, outside)
+    least = -np.inf if family.counts else np.maximum(family.lower, lower)
+    _reject((status < 0) & (y <= least), y, f"nothing lies below a left-censored {name}")
+    _reject((status > 0) & (y >= upper), y, f"nothing lies above a censored {name}")
+    if y2 is None:
+        words = f"interval-censored rows need upper ends: write censored({name}, status, y2)"
+        _reject(status == 2, y, words)
+        return
+    within = status == 2
+    _reject(within & (y2 <= y), y2, f"the upper end of an interval must be larger than {name}")
+    _reject(within & (y2 > upper), y2, "the upper end of an interval is outside of the bounds")
+    if family.counts:
+        _reject(within & (y2 % 1 != 0), y2, "the upper end of an interval must be a whole number")
 
 
 def _support(family: Family) -> str:

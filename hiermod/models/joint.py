@@ -275,15 +275,11 @@ def arrays(specification: Specification, design: Design) -> dict[str, NDArray[An
     -------
     dict
         ``y``, and what the program needs of ``X`` (P, N; centred as in training), ``offset``,
-        ``trials``, ``weights`` (N,), ``index_<group>`` (N,) and ``Z_<group>`` (K, N); of the
+        what `Response.given` names (N,), ``index_<group>`` (N,) and ``Z_<group>`` (K, N); of the
         predictors of other parameters, ``X_<parameter>`` and so on.
     """
     response = design.response
-    out: dict[str, NDArray[Any]] = {"y": response.values}
-    if response.trials is not None:
-        out["trials"] = response.trials
-    if response.weights is not None:
-        out["weights"] = response.weights
+    out: dict[str, NDArray[Any]] = {"y": response.values, **response.given}
     for p in specification.predictors:
         part = design.parameters[p.parameter] if p.parameter else design
         if part.terms:

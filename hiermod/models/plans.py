@@ -32,6 +32,7 @@ from hiermod.models.joint import (
     log_jacobian,
 )
 from hiermod.models.places import at_values
+from hiermod.models.specification import Specification
 from hiermod.programs import compiled
 
 FloatArray = NDArray[np.float64]
@@ -297,7 +298,7 @@ def plan(joint: Joint, *, shortcuts: bool = True, approximate: str | None = None
         done = f"integrated out {reason}"
     elif shortcuts and not s.family.totals:
         reason = "nothing: only for a gaussian response with an identity link is that exact"
-        notes["rows"] += f": family {s.family.name} has no sums that the rest depends on"
+        notes["rows"] += f": {_of_rows(s)} has no sums that the rest depends on"
     elif shortcuts:
         reason = "nothing: only for a gaussian response with an identity link is that exact"
         short = compress(s, arrays(s, s.design))
@@ -317,9 +318,17 @@ def plan(joint: Joint, *, shortcuts: bool = True, approximate: str | None = None
     return Plan(joint, structure, data, notes, done)
 
 
+def _of_rows(s: Specification) -> str:
+    """What makes the likelihood one of single rows, in words."""
+    words = " and ".join(s.design.response.decorations)
+    return f"a response with {words}" if words else f"family {s.family.name}"
+
+
 def _laplace(joint: Joint) -> tuple[marginal.Block, str, Arrays, str]:
     """The block, the predictor without it, the rows and the words of an approximation."""
     s = joint.specification
+    if s.design.response.decorations:
+        raise ModelError(f"approximate='laplace' does not know {_of_rows(s)} yet: leave it out.")
     if s.family.residual:
         exact = "what can be integrated out is, exactly"
         peaks = f"with the link {s.link.name} the effects may have several peaks"

@@ -13,10 +13,9 @@ from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
 
-from hiermod.models import families, priors
+from hiermod.models import decorated, families, priors
 from hiermod.models.links import NAMES
 from hiermod.models.specification import GroupEffects, Parameter, Predictor, Specification
-from hiermod.models.weighted import Weighted
 
 HEADER = """\
 import numpy as np
@@ -43,7 +42,8 @@ def source(specification: Specification, *, literal: bool = False) -> str:
         ``linear_predictor_<parameter>``), ``likelihood``, ``joint_distribution`` and, if not
         `literal`, ``predict`` (and ``predict_<parameter>``), ``parameters`` and ``totals``. Arrays
         come in through ``data``: ``X`` (P, N), ``Z_<group>`` (K, N), ``index_<group>`` (N,),
-        ``offset``, ``trials``, ``weights`` (N,); ``totals`` has its own, see `models.compress`.
+        ``offset`` (N,), what `Response.given` names, (N,); ``totals`` has its own, see
+        `models.compress`.
     """
     s = specification
     wholes = {g.whole.key: g.whole for p in s.predictors for g in p.groups if g.whole}
@@ -71,7 +71,7 @@ def functions(text: str) -> SimpleNamespace:
 
     The text is put together in this module from identifiers and numbers only.
     """
-    namespace: dict[str, Any] = {**NAMES, "Weighted": Weighted}
+    namespace: dict[str, Any] = {**NAMES, **decorated.KINDS}
     exec(compile(text, "<hiermod model>", "exec"), namespace)
     return SimpleNamespace(**namespace)
 
@@ -205,7 +205,7 @@ def _likelihood(s: Specification) -> str:
     arguments = ", ".join(["data", "eta", *parameter_arguments(s)])
     expression = families.likelihood(s.family, s.link)
     if s.design.response.weights is not None:
-        expression = f'Weighted({expression}, data["weights"])'
+        expression = f'Weighted({expression}, weights=data["weights"])'
     wide = "".join(f"    {p.identifier} = {p.identifier}[..., tf.newaxis]\n" for p in s.auxiliary)
     for p in s.others:
         inverse = re.sub(r"\beta\b", f"eta_{p.parameter}", p.link.mean)

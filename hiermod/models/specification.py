@@ -270,6 +270,7 @@ def specify(
             known = ", ".join(kind.parameters) or "none beside the mean"
             raise ModelError(f"family {kind.name!r} has no parameter {name!r}. It has: {known}.")
     chosen = _links(kind, link, design)
+    plain, kind = kind, families.decorated(kind, chosen[""], design.response)
     identifiers = _Identifiers()
     rules = {
         name: defaults.Defaults.of(part, kind, chosen[name], center and part.intercept)
@@ -295,7 +296,7 @@ def specify(
     _check_names(drafts, design)
     given = priors.merge(priors_, {key for d in drafts for key in (d.kind, d.name)})
     made = {d.name: _with_prior(d, given) for d in drafts}
-    forms = _forms(design, kind, chosen[""], noncentered)
+    forms = _forms(design, plain, chosen[""], noncentered)
     grouped: dict[str, list[GroupEffects]] = {name: [] for name, _ in _parts(design)}
     for block in blocks:
         for (name, _), effects in zip(

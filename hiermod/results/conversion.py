@@ -325,7 +325,7 @@ def observed_data(s: Specification) -> xr.Dataset:
 
 
 def constant_data(s: Specification) -> xr.Dataset:
-    """What the response is conditioned on: predictors, levels, trials, weights, offset."""
+    """What the response is conditioned on: predictors, levels, trials and the like, offset."""
     design = s.design
     data: dict[str, Any] = {}
     coords: dict[str, Any] = {"__obs__": row_labels(s)}
@@ -339,9 +339,7 @@ def constant_data(s: Specification) -> xr.Dataset:
         coords["__column__"] = labels
     for g in s.every_group:
         data[f"levels of {g.group.factor}"] = ("__obs__", g.group.levels[g.group.index])
-    for name in ("trials", "weights"):
-        if getattr(design.response, name) is not None:
-            data[name] = ("__obs__", getattr(design.response, name))
+    data |= {name: ("__obs__", values) for name, values in design.response.given.items()}
     if design.offset is not None:
         data["offset"] = ("__obs__", design.offset)
     return xr.Dataset(data, coords=coords, attrs=attributes(s))

@@ -114,6 +114,32 @@ def test_responses(text, name, trials, weights):
     assert (response.weights and response.weights.text) == weights
 
 
+# left-hand side, fields other than the value
+DECORATIONS = [
+    ("se(y, s)", {"se": "s"}),
+    ("y | se(s)", {"se": "s"}),
+    ("y | se(s, TRUE)", {"se": "s", "keeps_sigma": True}),
+    ("se(y, s, sigma=True)", {"se": "s", "keeps_sigma": True}),
+    ("y | se(s, sigma=FALSE)", {"se": "s"}),
+    ("censored(y, c)", {"status": "c"}),
+    ("y | cens(1 - seen)", {"status": "1 - seen"}),
+    ("censored(y, c, b)", {"status": "c", "y2": "b"}),
+    ("y | cens(c, y2=b)", {"status": "c", "y2": "b"}),
+    ("truncated(y, 0)", {"lower": "0"}),
+    ("truncated(y, None, b)", {"upper": "b"}),
+    ("truncated(y, lb=-1, ub=b)", {"lower": "-1", "upper": "b"}),
+    ("y | trunc(ub=9) + weights(w) + cens(c)", {"upper": "9", "weights": "w", "status": "c"}),
+    ("weighted(censored(y, c), w)", {"weights": "w", "status": "c"}),
+]
+
+
+@pytest.mark.parametrize(("text", "fields"), DECORATIONS)
+def test_decorations(text, fields):
+    response = vars(parse(f"{text} ~ x").response)
+    found = {name: getattr(part, "text", part) for name, part in response.items() if part}
+    assert found == {"value": "y", **fields}
+
+
 def test_offsets_and_columns():
     formula = parse("prop(s, n) ~ a*log(b) + offset(log(e)) + offset(2) + (c | g/h)")
     assert [offset.text for offset in formula.offsets] == ["log(e)", "2"]
@@ -223,19 +249,23 @@ REFUSED = [
     # responses
     ("y + z ~ x", "y + z", "cannot be a response", "I(...)"),
     ("1 ~ x", "1", "cannot be a response", "column"),
-    ("prop(y) ~ x", "prop(y)", "takes 2 argument", "successes, trials"),
-    ("prop(y, n=3) ~ x", "prop(y, n=3)", "takes 2 argument", "successes, trials"),
+    ("prop(y) ~ x", "prop(y)", "not the arguments of prop()", "successes, trials"),
+    ("prop(y, n=3) ~ x", "prop(y, n=3)", "not the arguments of prop()", "successes, trials"),
     ("prop(y, 2.5) ~ x", "2.5", "2.5 is no number of trials", "whole number"),
     ("y | trials(0) ~ x", "0", "0 is no number of trials", "whole number"),
     ("y | trials(n) + 2 ~ x", "2", "not a response addition", "trials(n)"),
-    ("y | trials(n) + trials(m) ~ x", "trials(m)", "trials are given twice", "Keep one"),
-    ("prop(y, n) | trials(n) ~ x", "trials(n)", "trials are given twice", "Keep one"),
-    ("weighted(weighted(y, w), v) ~ x", "weighted(weighted(y, w), v)", "weights are given", ""),
-    ("censored(y, c) ~ x", "censored", "censored() is not supported yet", ""),
-    ("truncated(y, 0) ~ x", "truncated", "truncated() is not supported yet", ""),
-    ("y | cens(c) ~ x", "cens", "cens() is not supported yet", ""),
-    ("y | trunc(lb=0) ~ x", "trunc", "trunc() is not supported yet", ""),
-    ("y | se(s) ~ x", "se", "se() is not supported yet", "not a substitute"),
+    ("y | trials(n) + trials(m) ~ x", "trials(m)", "trials() is given twice", "Keep one"),
+    ("prop(y, n) | trials(n) ~ x", "trials(n)", "trials() is given twice", "Keep one"),
+    ("weighted(weighted(y, w), v) ~ x", "weighted(weighted(y, w), v)", "weights() is given", ""),
+    ("se(y) ~ x", "se(y)", "not the arguments of se()", "y | se(s)"),
+    ("y | se(s, sd=True) ~ x", "se(s, sd=True)", "not the arguments of se()", "sigma=True"),
+    ("y | se(s, sigma=2) ~ x", "2", "sigma is 2", "sigma=True or sigma=False"),
+    ("se(y, s) | se(s) ~ x", "se(s)", "se() is given twice", "Keep one"),
+    ("y | cens() ~ x", "cens()", "not the arguments of cens()", "y | cens(status)"),
+    ("truncated(y) ~ x", "truncated(y)", "not the arguments of truncated()", "one of them"),
+    ("truncated(y, 1, lb=2) ~ x", "truncated(y, 1, lb=2)", "not the arguments", "lb=0"),
+    ("y ~ trunc(x)", "trunc", "trunc() belongs to the left", ""),
+    ("y ~ censored(x)", "censored", "censored() belongs to the left", ""),
     ("cbind(a, b) ~ x", "cbind", "cbind() is R's", "prop(successes, trials)"),
     ("offset(y) ~ x", "offset", "cannot be inside", ""),
     ("log(2) ~ x", "log(2)", "the response uses no column", "log(y)"),
