@@ -11,20 +11,31 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-tfd = tfp.distributions
+tfd, tfb = tfp.distributions, tfp.bijectors
+
+
+def onto(low: float, high: float) -> Any:
+    """The map from all numbers onto those between two ends, which may be infinite."""
+    if np.isinf(low) and np.isinf(high):
+        return tfb.Identity()
+    if np.isinf(high):
+        return tfb.Chain([tfb.Shift(np.float64(low)), tfb.Exp()]) if low else tfb.Exp()
+    if np.isinf(low):
+        return tfb.Chain([tfb.Shift(np.float64(high)), tfb.Scale(np.float64(-1)), tfb.Exp()])
+    return tfb.Sigmoid(np.float64(low), np.float64(high))
 
 
 class Row(tfd.Distribution):  # type: ignore[name-defined]
     """Single numbers; keyword arguments are parameters that broadcast."""
 
-    def __init__(self, **parameters: Any) -> None:
+    def __init__(self, *, name: str = "", **parameters: Any) -> None:
         self.p = {k: tf.convert_to_tensor(v, tf.float64) for k, v in parameters.items()}
         super().__init__(
             dtype=tf.float64,
             reparameterization_type=tfd.NOT_REPARAMETERIZED,
             validate_args=False,
             allow_nan_stats=True,
-            name=type(self).__name__,
+            name=name or type(self).__name__,
         )
 
     def _batch_shape(self) -> tf.TensorShape:
@@ -46,7 +57,7 @@ class Row(tfd.Distribution):  # type: ignore[name-defined]
         return tf.constant([], tf.int32)
 
     def _default_event_space_bijector(self) -> Any:
-        return tfp.bijectors.Identity()
+        return tfb.Identity()
 
     def _shape(self, n: Any) -> tf.Tensor:
         return tf.concat([[n], self._batch_shape_tensor()], 0)
@@ -415,6 +426,38 @@ class Hurdle(Row):
         return (1.0 - self.p["zero"]) * square - self._mean() ** 2
 
 
+class Truncated(Row):
+    """Another distribution between two ends, drawn by its quantiles."""
+
+    def __init__(self, base: Any, low: Any, high: Any, name: str = "") -> None:
+        self.base = base
+        shape = tf.zeros(base.batch_shape_tensor(), tf.float64)
+        super().__init__(name=name, low=low, high=high, base=shape)
+
+    def _default_event_space_bijector(self) -> Any:
+        return onto(*(tf.get_static_value(self.p[end]) for end in ("low", "high")))
+
+    def _below(self, end: str) -> tf.Tensor:
+        """Probability of the whole distribution below an end."""
+        x, tail = self.p[end], tf.constant(float(end == "high"), tf.float64)
+        return tf.where(tf.math.is_inf(x), tail, self.base.cdf(x))
+
+    def mass(self) -> tf.Tensor:
+        """Probability of the whole distribution between the ends."""
+        return self._below("high") - self._below("low")
+
+    def _log_prob(self, y: tf.Tensor) -> tf.Tensor:
+        inside = (y >= self.p["low"]) & (y <= self.p["high"])
+        return tf.where(inside, self.base.log_prob(y) - tf.math.log(self.mass()), -np.inf)
+
+    def _quantile(self, p: tf.Tensor) -> tf.Tensor:
+        below = tf.minimum(self._below("low") + p * self.mass(), 1.0 - 2.0**-53)
+        return tf.clip_by_value(self.base.quantile(below), self.p["low"], self.p["high"])
+
+    def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
+        return self.quantile(self._uniform(n, seed))
+
+
 OWN = {
     kind.__name__: kind
     for kind in (
@@ -430,6 +473,7 @@ OWN = {
         InverseGaussian,
         Inflated,
         Hurdle,
+        Truncated,
     )
 }
 """By name, for the expressions of likelihoods."""

@@ -205,7 +205,10 @@ def _lines(s: Specification, n: _Text | _Latex) -> Iterator[tuple[str, str, str]
                 _common(q, t, n, n.mean_of) for q, t in zip(s.common, s.design.terms, strict=True)
             )
             yield left, "=", " + ".join([n.parameter(p), *means])
-        yield left, "~", n.call(name, inside) + n.note(cut)
+        if p.prior.constant:
+            yield left, "=", inside
+        else:
+            yield left, "~", n.call(name, inside) + n.note(cut)
 
 
 def _effects(g: GroupEffects, n: _Text | _Latex) -> Iterator[tuple[str, str, str]]:

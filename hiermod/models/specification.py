@@ -215,6 +215,11 @@ def specify(
     classes = {d.role for d in drafts} & set(CLASSES)
     given = priors.merge(priors_, classes | {d.name for d in drafts})
     made = {d.name: _with_prior(d, given) for d in drafts}
+    if all(p.prior.constant for p in made.values()) and not design.groups:
+        raise PriorError(
+            "every parameter has a constant prior: there is nothing to estimate. Leave one of them "
+            f"out of priors=: {', '.join(made)}."
+        )
     return Specification(
         design=design,
         family=kind,
@@ -298,9 +303,11 @@ def _with_prior(draft: Parameter, given: Mapping[str, Prior]) -> Parameter:
         raise PriorError(
             f"prior of {draft.name!r}, {prior.text!r}, does not fit: it needs {wanted}."
         )
-    if wants == "positive":
+    if prior.constant:
+        priors.check_constant(prior, wants, draft.name)
+    elif wants == "positive":
         prior = priors.on_positive(prior, draft.name)
-    if wants == "probability":
+    elif wants == "probability":
         priors.check_probability(prior, draft.name)
     return replace(draft, prior=prior)
 
