@@ -334,7 +334,8 @@ def _log_density(source: str, parts: tuple[Part, ...]) -> Callable[[tf.Tensor, A
         data, prior = arguments
         values = constrain(parts, position)
         model = functions.joint_distribution(data, prior).model
-        return add_log_prob(log_jacobian(parts, position), model, [*values, data["y"]])
+        y = tf.identity(data["y"])  # TFP keeps what its bijectors made of a tensor, over graphs
+        return add_log_prob(log_jacobian(parts, position), model, [*values, y])
 
     return log_density
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keyword
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -145,14 +145,11 @@ class Specification:
         return np.zeros(self.design.X.shape[1])
 
 
-RESERVED = {"np", "tf", "tfp", "tfd", "tfb", "normal", "data", "prior", "eta", "joint", "mean"}
-
-
 class _Identifiers:
-    """Gives every name a Python identifier of its own."""
+    """Gives every name a Python identifier of its own, none of those that are taken."""
 
-    def __init__(self) -> None:
-        self._taken = set(RESERVED)
+    def __init__(self, taken: Iterable[str]) -> None:
+        self._taken = set(taken)
 
     def __call__(self, name: str) -> str:
         base = re.sub(r"\W+", "_", name).strip("_") or "term"
@@ -170,7 +167,7 @@ class _Identifiers:
 
 def specify(
     design: Design,
-    family: str = "gaussian",
+    family: str | families.Family = "gaussian",
     link: str | None = None,
     priors_: Mapping[str, Any] | None = None,
     center: bool = True,
@@ -181,8 +178,9 @@ def specify(
     Parameters
     ----------
     design : Design
-    family, link : str
-        `link` defaults to the family's own.
+    family : str or Family
+    link : str, optional
+        By default the family's own.
     priors_ : mapping, optional
         From names or classes to strings or TFP distributions; a name wins over its class.
     center : bool
@@ -207,7 +205,7 @@ def specify(
     chosen = links.link(link or kind.links[0], kind.links)
     center = center and design.intercept
     rule = defaults.Defaults.of(design, kind, chosen, center)
-    identifiers = _Identifiers()
+    identifiers = _Identifiers({*links.RESERVED, *kind.parameters})
     drafts = list(_drafts(design, kind, rule, identifiers))
     if not drafts:
         raise ModelError("the model has no parameters: add an intercept or a predictor.")
@@ -265,7 +263,7 @@ def _drafts(
             )
     for name, auxiliary in family.parameters.items():
         prior, support = rule.auxiliary(auxiliary), auxiliary.support
-        yield Parameter(name, identifiers(name), "auxiliary", (), prior, support=support)
+        yield Parameter(name, name, "auxiliary", (), prior, support=support)
 
 
 def _check_names(drafts: Sequence[Parameter], design: Design) -> None:

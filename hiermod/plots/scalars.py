@@ -55,7 +55,7 @@ def scalars(data: xr.Dataset, var_names: Sequence[str] | None, most: int) -> Sca
     """
     if var_names is None:
         moving = varying(data)
-        every = _all(moving[population(moving) or list(moving.data_vars)])
+        every = _all(moving[population(moving) or [str(n) for n in moving.data_vars]])
         return dict(islice(every.items(), most))
     chosen = [var_names] if isinstance(var_names, str) else list(var_names)
     found: Scalars = {}
