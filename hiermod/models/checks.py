@@ -25,8 +25,8 @@ SCALES = ("mean", "log_mean", "logit_mean")
 
 SUPPORTS = {"positive": (0.0, np.inf), "probability": (0.0, 1.0), "real": (-np.inf, np.inf)}
 
-ETA = np.array([-2.0, -0.5, 0.5, 2.0])
-"""Linear predictors at which expressions are tried."""
+ETA = np.tile([-2.0, -0.5, 0.5, 2.0], (3, 1))
+"""Linear predictors at which expressions are tried: three draws of four rows."""
 
 
 def check(family: Family, taken: Collection[str]) -> None:
@@ -138,27 +138,26 @@ def _responses(family: Family) -> Any:
         y = low + np.array([0.1, 0.5, 1.0, 2.0, 10.0])
     else:
         y = min(high, 5.0) - np.array([0.1, 1.0, 3.0, 5.0, 7.0])
-    return tf.constant(y[:, None, None])
+    return tf.constant(y[:, None, None], tf.float64)
 
 
 def _arguments(family: Family) -> dict[str, Any]:
-    """Values for an expression: three draws of the parameters, a row for each of `ETA`."""
+    """Values for an expression at `ETA`."""
     factors = np.array([[1.0], [0.9], [0.8]])
-    data = {"trials": tf.fill([len(ETA)], np.float64(10))}
+    data = {"trials": tf.fill([4], np.float64(10))}
     return {"data": data} | {n: factors * p.typical for n, p in family.parameters.items()}
 
 
 def _try_likelihood(family: Family, link: Link, where: str) -> None:
     """Evaluate the likelihood, its density and draws."""
     eta, y = tf.constant(ETA), _responses(family)
-    shape = (3, len(ETA)) if family.parameters else (len(ETA),)
     try:
         with tf.GradientTape() as tape:
             tape.watch(eta)
             found = evaluate(fill(family.likelihood, link), eta=eta, **_arguments(family))
-            for problem in _problems(found, shape):
+            for problem in _problems(found):
                 raise ModelError(f"{where} {problem}.")
-            density = found.log_prob(y if family.parameters else y[:, 0])
+            density = found.log_prob(y)
         slope = tape.gradient(density, eta)
         drawn = found.sample(2, seed=tf.constant([1, 2], tf.int32))
     except ModelError:
@@ -171,22 +170,21 @@ def _try_likelihood(family: Family, link: Link, where: str) -> None:
     if not np.isfinite(density).any():
         raise ModelError(
             f"{where} has no finite log_prob at responses {_shown(y)} and linear predictors "
-            f"{_shown(ETA)}. Are its lower and upper ends right?"
+            f"{_shown(ETA[0])}. Are its lower and upper ends right?"
         )
-    if drawn.shape != (2, *shape):
-        raise ModelError(
-            f"{where} gives two draws of shape {tuple(drawn.shape)}, not {(2, *shape)}."
-        )
+    if drawn.shape != (2, *ETA.shape):
+        raise ModelError(f"{where} gives two draws of shape {tuple(drawn.shape)}.")
 
 
-def _problems(found: Any, shape: tuple[int, ...]) -> Iterator[str]:
+def _problems(found: Any) -> Iterator[str]:
     """Why an evaluated likelihood is not a distribution of rows."""
     if not isinstance(found, tfp.distributions.Distribution):
         yield f"must be a TFP distribution, not {type(found).__name__}"
     elif tuple(found.event_shape):
         yield f"must be of single numbers, but its events have shape {tuple(found.event_shape)}"
-    elif tuple(found.batch_shape) != shape:
-        yield f"must have a distribution for every row: {shape}, not {tuple(found.batch_shape)}"
+    elif tuple(found.batch_shape) != ETA.shape:
+        shape = tuple(found.batch_shape)
+        yield f"must have a distribution for every draw and row: {ETA.shape}, not {shape}"
     elif found.dtype != tf.float64:
         yield f"must be of float64 values, not {found.dtype.name}: try dtype=tf.float64"
 
@@ -201,9 +199,9 @@ def _try_sums(family: Family, link: Link, where: str) -> None:
     density = rows.log_prob(y).numpy()
     if family.totals:
         sums = {
-            "count": tf.fill([len(ETA)], np.float64(20 if family.trials else 2)),
-            "total": tf.fill([len(ETA)], tf.reduce_sum(y)),
-            "within": tf.fill([len(ETA)], 2 * tf.math.reduce_variance(y)),
+            "count": tf.fill([4], np.float64(20 if family.trials else 2)),
+            "total": tf.fill([4], tf.reduce_sum(y)),
+            "within": tf.fill([4], 2 * tf.math.reduce_variance(y)),
         }
         totals = evaluate(fill(family.totals, link), eta=eta, **given | {"data": sums})
         if np.ptp(totals - density.sum(0)) > 1e-8 * np.abs(density).max():

@@ -409,13 +409,22 @@ class Hurdle(Row):
         first, second = tfp.random.split_seed(seed, 2)
         zero = self._uniform(n, first) < self.p["zero"]
         drawn = self.base.sample(n, seed=second)
-        for _ in range(self.TRIES * self.counts):
-            if not tf.reduce_any(drawn == 0):
-                break
-            second, third = tfp.random.split_seed(second, 2)
-            drawn = tf.where(drawn == 0, self.base.sample(n, seed=third), drawn)
-        # What is still zero has so small a mean that a positive count is a one.
-        return tf.where(zero, 0.0, tf.where(drawn == 0, 1.0, drawn) if self.counts else drawn)
+        nothing, one = tf.zeros_like(drawn), tf.ones_like(drawn)
+        if self.counts:
+
+            def again(drawn: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+                seed, own = tfp.random.split_seed(seed, 2)
+                return tf.where(drawn == 0, self.base.sample(n, seed=own), drawn), seed
+
+            drawn, _ = tf.while_loop(
+                lambda drawn, seed: tf.reduce_any(drawn == 0),
+                again,
+                (drawn, second),
+                maximum_iterations=self.TRIES,
+            )
+            # What is still zero has so small a mean that a positive count is a one.
+            drawn = tf.where(drawn == 0, one, drawn)
+        return tf.where(zero, nothing, drawn)
 
     def _mean(self) -> tf.Tensor:
         return (1.0 - self.p["zero"]) * self.base.mean() / tf.exp(self._log_positive())

@@ -116,7 +116,7 @@ class Family:
         for name, parameter in self.parameters.items():
             if not isinstance(parameter, FamilyParameter):
                 raise ModelError(
-                    f"family {self.name!r}, parameter {name!r}: give an hm.FamilyParameter, such as "
+                    f"family {self.name!r}, parameter {name!r}: give a FamilyParameter, such as "
                     f"hm.FamilyParameter('exponential(1)'), not {type(parameter).__name__}."
                 )
 

@@ -181,6 +181,15 @@ def test_columns_named_like_the_program_do_not_confuse_it():
     np.testing.assert_array_equal(scope["joint"].log_prob(drawn), model.joint.log_prob(drawn))
 
 
+@pytest.mark.parametrize("name", ["likelihood", "linear_predictor", "sigma."])
+def test_a_column_named_like_a_function_or_parameter(name):
+    frame = data()
+    model = hm.model(frame.rename(columns={"x": name}), f"y ~ `{name}`")
+    same = hm.model(frame, "y ~ x")
+    drawn = model.joint.sample(3, seed=SEED)
+    np.testing.assert_array_equal(model.joint.log_prob(drawn), same.joint.log_prob(drawn))
+
+
 COMPILED = ["group", "three effects", "everything"]
 
 
