@@ -24,11 +24,14 @@ from hiermod.errors import (
     PriorError,
     SamplingError,
 )
+from hiermod.models import Family, FamilyParameter
 
 __version__ = "0.1.0"
 
 __all__ = [
     "DataError",
+    "Family",
+    "FamilyParameter",
     "Fit",
     "FormulaError",
     "Formulas",

@@ -3,6 +3,7 @@
 from hiermod.models.code import code
 from hiermod.models.density import Density
 from hiermod.models.equations import Equations, equations
+from hiermod.models.families import Family, FamilyParameter
 from hiermod.models.joint import Joint, join
 from hiermod.models.pinned import JointDistributionPinned, Pinned
 from hiermod.models.plans import Plan, plan
@@ -11,6 +12,8 @@ from hiermod.models.specification import Specification, prior_table, specify
 __all__ = [
     "Density",
     "Equations",
+    "Family",
+    "FamilyParameter",
     "Joint",
     "JointDistributionPinned",
     "Pinned",

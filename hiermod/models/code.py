@@ -30,7 +30,8 @@ def code(joint: Joint) -> str:
     """
     specification = joint.specification
     body = program.source(specification, literal=True)
-    extra = "tfb = tfp.bijectors\n" if "tfb." in body else ""
+    own = _own(body)
+    extra = "tfb = tfp.bijectors\n" if "tfb." in "".join([body, *own]) else ""
     if " normal." in body:
         extra += "normal = tfd.Normal(np.float64(0), np.float64(1))\n"
     title = " ".join(specification.design.formula.text.split())
@@ -38,8 +39,7 @@ def code(joint: Joint) -> str:
         f"# {title}   (family {specification.family.name}, link {specification.link.name})",
         program.HEADER + extra,
     ]
-    parts += _own(body)
-    parts.append(body)
+    parts += [*own, body]
     arrays = {name: value.numpy() for name, value in joint.data.items()}
     lines = "\n".join(f'    "{name}": {_literal(value)},' for name, value in arrays.items())
     names = ", ".join([*(p.identifier for p in joint.parts)])
@@ -55,7 +55,7 @@ def _own(body: str) -> list[str]:
     known = {**HELPERS, **OWN, **KINDS}
     text, used = body, []
     for name in reversed(known):  # users come after what they use
-        if re.search(rf"(?<![.\w]){name}[()]", text):
+        if re.search(rf"(?<![.\w]){name}\b[()]", text):
             used.append(inspect.getsource(known[name]))
             text += used[-1]
     types = re.compile(r"(: | -> )(Any|None|tf\.\w+|tuple\[[^]]*\]|bool|float)(?=[,):]| =)")

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hiermod.formula.design import Design, Response, Term
-from hiermod.models.families import Auxiliary, Family
+from hiermod.models.families import Family, FamilyParameter
 from hiermod.models.links import Link, evaluate
 from hiermod.models.priors import Prior, make, parse
 
@@ -141,7 +141,7 @@ class Defaults:
         """Of the correlation of the effects of a group."""
         return make("lkj", 2.0, source="default")
 
-    def auxiliary(self, auxiliary: Auxiliary) -> Prior:
+    def auxiliary(self, auxiliary: FamilyParameter) -> Prior:
         """Of a family's parameter beside the mean."""
         text = auxiliary.prior.format(sd=self.spread, per_sd=1 / self.spread, least=self.least)
         scaled = text != auxiliary.prior

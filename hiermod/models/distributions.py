@@ -11,20 +11,31 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-tfd = tfp.distributions
+tfd, tfb = tfp.distributions, tfp.bijectors
+
+
+def onto(low: float, high: float) -> Any:
+    """The map from all numbers onto those between two ends, which may be infinite."""
+    if np.isinf(low) and np.isinf(high):
+        return tfb.Identity()
+    if np.isinf(high):
+        return tfb.Chain([tfb.Shift(np.float64(low)), tfb.Exp()]) if low else tfb.Exp()
+    if np.isinf(low):
+        return tfb.Chain([tfb.Shift(np.float64(high)), tfb.Scale(np.float64(-1)), tfb.Exp()])
+    return tfb.Sigmoid(np.float64(low), np.float64(high))
 
 
 class Row(tfd.Distribution):  # type: ignore[name-defined]
     """Single numbers; keyword arguments are parameters that broadcast."""
 
-    def __init__(self, **parameters: Any) -> None:
+    def __init__(self, *, name: str = "", **parameters: Any) -> None:
         self.p = {k: tf.convert_to_tensor(v, tf.float64) for k, v in parameters.items()}
         super().__init__(
             dtype=tf.float64,
             reparameterization_type=tfd.NOT_REPARAMETERIZED,
             validate_args=False,
             allow_nan_stats=True,
-            name=type(self).__name__,
+            name=name or type(self).__name__,
         )
 
     def _batch_shape(self) -> tf.TensorShape:
@@ -46,7 +57,7 @@ class Row(tfd.Distribution):  # type: ignore[name-defined]
         return tf.constant([], tf.int32)
 
     def _default_event_space_bijector(self) -> Any:
-        return tfp.bijectors.Identity()
+        return tfb.Identity()
 
     def _shape(self, n: Any) -> tf.Tensor:
         return tf.concat([[n], self._batch_shape_tensor()], 0)
@@ -537,20 +548,22 @@ class Hurdle(Row):
         first, second = tfp.random.split_seed(seed, 2)
         zero = self._uniform(n, first) < self.p["zero"]
         drawn = self.base.sample(n, seed=second)
+        nothing, one = tf.zeros_like(drawn), tf.ones_like(drawn)
         if self.counts:
 
-            def again(i: tf.Tensor, drawn: tf.Tensor, seed: tf.Tensor) -> Any:
-                own, later = tf.unstack(tfp.random.split_seed(seed, 2))
-                return i + 1, tf.where(drawn == 0, self.base.sample(n, seed=own), drawn), later
+            def again(drawn: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+                seed, own = tfp.random.split_seed(seed, 2)
+                return tf.where(drawn == 0, self.base.sample(n, seed=own), drawn), seed
 
-            _, drawn, _ = tf.while_loop(
-                lambda i, drawn, _: (i < self.TRIES) & tf.reduce_any(drawn == 0),
+            drawn, _ = tf.while_loop(
+                lambda drawn, seed: tf.reduce_any(drawn == 0),
                 again,
-                (0, drawn, tf.convert_to_tensor(tfp.random.split_seed(second, 1)[0])),
+                (drawn, second),
+                maximum_iterations=self.TRIES,
             )
             # What is still zero has so small a mean that a positive count is a one.
-            drawn = tf.where(drawn == 0, tf.ones_like(drawn), drawn)
-        return tf.where(zero, tf.zeros_like(drawn), drawn)
+            drawn = tf.where(drawn == 0, one, drawn)
+        return tf.where(zero, nothing, drawn)
 
     def _mean(self) -> tf.Tensor:
         return (1.0 - self.p["zero"]) * self.base.mean() / tf.exp(self._log_positive())
@@ -561,9 +574,42 @@ class Hurdle(Row):
         return (1.0 - self.p["zero"]) * square - self._mean() ** 2
 
 
+class Bounded(Row):
+    """Another distribution between two ends, drawn by its quantiles."""
+
+    def __init__(self, base: Any, low: Any, high: Any, name: str = "") -> None:
+        self.base = base
+        shape = tf.zeros(base.batch_shape_tensor(), tf.float64)
+        super().__init__(name=name, low=low, high=high, base=shape)
+
+    def _default_event_space_bijector(self) -> Any:
+        return onto(*(tf.get_static_value(self.p[end]) for end in ("low", "high")))
+
+    def _below(self, end: str) -> tf.Tensor:
+        """Probability of the whole distribution below an end."""
+        x, tail = self.p[end], tf.constant(float(end == "high"), tf.float64)
+        return tf.where(tf.math.is_inf(x), tail, self.base.cdf(x))
+
+    def mass(self) -> tf.Tensor:
+        """Probability of the whole distribution between the ends."""
+        return self._below("high") - self._below("low")
+
+    def _log_prob(self, y: tf.Tensor) -> tf.Tensor:
+        inside = (y >= self.p["low"]) & (y <= self.p["high"])
+        return tf.where(inside, self.base.log_prob(y) - tf.math.log(self.mass()), -np.inf)
+
+    def _quantile(self, p: tf.Tensor) -> tf.Tensor:
+        below = tf.minimum(self._below("low") + p * self.mass(), 1.0 - 2.0**-53)
+        return tf.clip_by_value(self.base.quantile(below), self.p["low"], self.p["high"])
+
+    def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
+        return self.quantile(self._uniform(n, seed))
+
+
 HELPERS = {
     thing.__name__: thing
     for thing in (
+        onto,
         Row,
         stirling,
         rising,
@@ -574,6 +620,7 @@ HELPERS = {
     )
 }
 """What their source needs, by name."""
+
 
 OWN = {
     kind.__name__: kind
@@ -594,6 +641,7 @@ OWN = {
         InverseGaussian,
         Inflated,
         Hurdle,
+        Bounded,
     )
 }
 """By name, for the expressions of likelihoods."""

@@ -207,7 +207,10 @@ def _lines(s: Specification, n: _Text | _Latex) -> Iterator[tuple[str, str, str]
         if p in intercepts:
             left = n.at_means(left)
             yield left, "=", " + ".join([n.parameter(p), *_sums(intercepts[p], n, n.mean_of)])
-        yield left, "~", n.call(name, inside) + n.note(cut)
+        if p.prior.constant:
+            yield left, "=", inside
+        else:
+            yield left, "~", n.call(name, inside) + n.note(cut)
 
 
 def _effects(g: GroupEffects, n: _Text | _Latex) -> Iterator[tuple[str, str, str]]:

@@ -10,31 +10,32 @@ from numpy.typing import NDArray
 
 from hiermod.errors import DataError, ModelError, did_you_mean
 from hiermod.formula.design import Response
-from hiermod.models.links import Link
+from hiermod.models.checks import check
+from hiermod.models.links import Link, fill
 
 FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Auxiliary:
+class FamilyParameter:
     """A parameter of a family beside the mean.
 
     Attributes
     ----------
-    symbol : str
-        In LaTeX.
     prior : str
         Its default prior, where ``{sd}`` is the standard deviation of the response (of its
         logarithm, if the family's `log_scale` is true), ``{per_sd}`` one over it and ``{least}``
         the smallest response.
+    symbol : str
+        In LaTeX.
     support : str
         ``"positive"``, ``"probability"`` or ``"real"``.
     typical : float
         A value where the density is well behaved.
     """
 
-    symbol: str
     prior: str
+    symbol: str = ""
     support: str = "positive"
     typical: float = 1.0
 
@@ -43,13 +44,17 @@ class Auxiliary:
 class Family:
     """A distribution of the response given its mean, or another location.
 
+    One of your own is ``family=`` of `hiermod.model` as the names of the others are, with the same
+    rights; it is checked there.
+
     Attributes
     ----------
     name : str
     likelihood : str
         Expression of the TFP distribution of one row. It may use ``{mean}``, ``{log_mean}`` and
-        ``{logit_mean}``, which the link fills in, ``data["trials"]``, its parameters by name, and
-        beside those of ``tfd`` the distributions of `hiermod.models.distributions`.
+        ``{logit_mean}``, which the link fills in, ``data["trials"]``, its parameters by name,
+        ``tf``, ``np``, and beside those of ``tfd`` the distributions of
+        `hiermod.models.distributions`.
     links : tuple of str
         Links that it can have, its default first: those whose means lie in the range of the
         parameter for every linear predictor.
@@ -81,12 +86,25 @@ class Family:
         Expression of the same distribution whose ``log_cdf`` and ``log_survival_function`` are
         finite, with finite gradients, wherever the density is. Empty if there is none: then the
         response cannot be censored or truncated.
+
+    Examples
+    --------
+    >>> import hiermod as hm
+    >>> smallest = hm.Family(
+    ...     "gumbel_min",
+    ...     likelihood="tfb.Scale(np.float64(-1))(tfd.Gumbel(loc=-{mean}, scale=sigma))",
+    ...     links=("identity",),
+    ...     parameters={"sigma": hm.FamilyParameter("exponential({per_sd})")},
+    ... )
+    >>> model = hm.model(hm.load_data("sleepstudy"), "Reaction ~ Days", family=smallest)
+    >>> list(model.priors.index)
+    ['Intercept', 'Days', 'sigma']
     """
 
     name: str
     likelihood: str
     links: tuple[str, ...]
-    parameters: dict[str, Auxiliary] = field(default_factory=dict)
+    parameters: dict[str, FamilyParameter] = field(default_factory=dict)
     totals: str = ""
     density: str = ""
     counts: bool = False
@@ -98,6 +116,15 @@ class Family:
     log_scale: bool = False
     residual: str = ""
     tails: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse parameters that are something else."""
+        for name, parameter in self.parameters.items():
+            if not isinstance(parameter, FamilyParameter):
+                raise ModelError(
+                    f"family {self.name!r}, parameter {name!r}: give a FamilyParameter, such as "
+                    f"hm.FamilyParameter('exponential(1)'), not {type(parameter).__name__}."
+                )
 
     @property
     def called(self) -> str:
@@ -129,11 +156,11 @@ LOGISTIC = 'data["total"] * ({logit_mean}) - data["count"] * tf.math.softplus({l
 RATE = 'data["total"] * ({log_mean}) - data["count"] * tf.exp({log_mean})'
 """Of counts."""
 
-SIGMA = Auxiliary(r"\sigma", "exponential({per_sd})")
-NU = Auxiliary(r"\nu", "gamma(2, 0.1)", typical=5.0)
-SHAPE = Auxiliary(r"\alpha", "gamma(2, 0.5)")
-PHI = Auxiliary(r"\phi", "gamma(2, 0.1)", typical=5.0)
-ZERO = Auxiliary(r"\pi", "beta(1, 1)", "probability", typical=0.1)
+SIGMA = FamilyParameter("exponential({per_sd})", r"\sigma")
+NU = FamilyParameter("gamma(2, 0.1)", r"\nu", typical=5.0)
+SHAPE = FamilyParameter("gamma(2, 0.5)", r"\alpha")
+PHI = FamilyParameter("gamma(2, 0.1)", r"\phi", typical=5.0)
+ZERO = FamilyParameter("beta(1, 1)", r"\pi", "probability", typical=0.1)
 
 POISSON = "tfd.Poisson(log_rate={log_mean})"
 NEGATIVE_BINOMIAL = "NegativeBinomial(log_mean={log_mean}, shape=shape)"
@@ -169,7 +196,7 @@ _ALL = (
         "skew_normal",
         "SkewNormal(mean={mean}, sd=sigma, alpha=alpha)",
         REAL,
-        {"sigma": SIGMA, "alpha": Auxiliary(r"\alpha", "normal(0, 4)", "real")},
+        {"sigma": SIGMA, "alpha": FamilyParameter("normal(0, 4)", r"\alpha", "real")},
     ),
     Family("laplace", LAPLACE, REAL, {"sigma": SIGMA}, tails=LAPLACE),
     Family(
@@ -178,7 +205,7 @@ _ALL = (
         REAL,
         {
             "sigma": SIGMA,
-            "quantile": Auxiliary("q", "beta(1, 1)", "probability", typical=0.5),
+            "quantile": FamilyParameter("beta(1, 1)", "q", "probability", typical=0.5),
         },
         tails=ASYMMETRIC,
     ),
@@ -193,13 +220,13 @@ _ALL = (
         "exgaussian",
         "ExGaussian(mean={mean}, scale=sigma, beta=beta)",
         REAL,
-        {"sigma": SIGMA, "beta": Auxiliary(r"\beta", "exponential({per_sd})")},
+        {"sigma": SIGMA, "beta": FamilyParameter("exponential({per_sd})", r"\beta")},
     ),
     Family(
         "von_mises",
         "tfd.VonMises(loc={mean}, concentration=kappa)",
         ("tan_half",),
-        {"kappa": Auxiliary(r"\kappa", "gamma(2, 0.1)")},
+        {"kappa": FamilyParameter("gamma(2, 0.1)", r"\kappa")},
         lower=-np.pi,
         upper=np.pi,
     ),
@@ -217,7 +244,7 @@ _ALL = (
         "shifted_lognormal",
         SHIFTED,
         ("identity",),
-        {"sigma": SIGMA, "ndt": Auxiliary(r"\tau", "uniform(0, {least})", typical=0.0)},
+        {"sigma": SIGMA, "ndt": FamilyParameter("uniform(0, {least})", r"\tau", typical=0.0)},
         lower=0,
         ends="()",
         log_scale=True,
@@ -245,7 +272,7 @@ _ALL = (
         "inverse_gaussian",
         "InverseGaussian(log_mean={log_mean}, shape=shape)",
         POSITIVE,
-        {"shape": Auxiliary(r"\lambda", "gamma(1, 0.1)")},
+        {"shape": FamilyParameter("gamma(1, 0.1)", r"\lambda")},
         lower=0,
         ends="()",
     ),
@@ -400,17 +427,21 @@ _ALL = (
 FAMILIES: dict[str, Family] = {family.name: family for family in _ALL}
 
 
-def family(name: str) -> Family:
-    """The family of that name.
+def family(given: str | Family) -> Family:
+    """The family of that name, or one of the user's own, checked.
 
     Raises
     ------
     ModelError
-        If there is none.
+        If there is none, or the user's own is not one.
     """
-    if name not in FAMILIES:
-        raise ModelError(f"unknown family {name!r}. {did_you_mean(str(name), FAMILIES)}")
-    return FAMILIES[name]
+    if isinstance(given, Family):
+        if FAMILIES.get(given.name) is not given:
+            check(given, FAMILIES)
+        return given
+    if given not in FAMILIES:
+        raise ModelError(f"unknown family {given!r}. {did_you_mean(str(given), FAMILIES)}")
+    return FAMILIES[given]
 
 
 def decorated(family: Family, link: Link, response: Response) -> Family:
@@ -485,16 +516,12 @@ def likelihood(family: Family, link: Link) -> str:
     >>> likelihood(FAMILIES["poisson"], LINKS["log"])
     'tfd.Poisson(log_rate=eta)'
     """
-    return _filled(family.likelihood, link)
+    return fill(family.likelihood, link)
 
 
 def totals(family: Family, link: Link) -> str:
     """Source of the log-likelihood of rows that are summed up, but for a constant."""
-    return _filled(family.totals, link)
-
-
-def _filled(text: str, link: Link) -> str:
-    return text.format(mean=link.mean, log_mean=link.log_mean, logit_mean=link.logit_mean)
+    return fill(family.totals, link)
 
 
 def check_response(family: Family, response: Response) -> None:

@@ -117,7 +117,7 @@ def _words(
         crossed = ", ".join(dict.fromkeys(g.group.factor for g in sampled))
         words.append(f"not {crossed}: crossed with {layout.chain[0].factor}")
     wide = [p.name for p in left if _is_normal(p)]
-    other = [p.name for p in left if not _is_normal(p)]
+    other = [p.name for p in left if not _is_normal(p) and not p.prior.constant]
     if wide:
         words.append(f"not {', '.join(wide)}: more than {ROOT} columns")
     if other:
@@ -127,7 +127,7 @@ def _words(
 
 def _is_normal(p: Parameter) -> bool:
     """Whether a coefficient has a prior that integrates out."""
-    return p.prior.distribution == priors.DISTRIBUTIONS["normal"]
+    return p.prior.distribution == priors.DISTRIBUTIONS["normal"] and not p.prior.bounds
 
 
 class _Rows:

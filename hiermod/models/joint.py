@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from hiermod.formula.design import Design
 from hiermod.models import priors, program
+from hiermod.models.distributions import onto
 from hiermod.models.places import at_values
 from hiermod.models.specification import Parameter, Specification
 
@@ -37,16 +38,16 @@ class Part:
     shape : tuple of int
         Of one draw of the part.
     support : str
-        ``"real"``, ``"positive"``, ``"interval"`` or ``"correlation"`` (a Cholesky factor).
+        Of its prior, see `priors.support`; a ``"correlation"`` is its Cholesky factor.
     low, high : float
-        Ends of an interval.
+        Ends of the support; both are the value of a ``"constant"``.
     """
 
     identifier: str
     shape: tuple[int, ...]
     support: str
-    low: float = 0.0
-    high: float = 1.0
+    low: float = -np.inf
+    high: float = np.inf
 
     @property
     def bijector(self) -> Any:
@@ -55,18 +56,16 @@ class Part:
         Positive parts are exponentials, as in Stan, not TFP's default softplus: that is the
         geometry in which scale parameters are closest to normal.
         """
-        if self.support == "positive":
-            return tfb.Exp()
-        if self.support == "interval":
-            return tfb.Sigmoid(np.float64(self.low), np.float64(self.high))
-        return tfb.CorrelationCholesky() if self.support == "correlation" else tfb.Identity()
+        if self.support == "correlation":
+            return tfb.CorrelationCholesky()
+        return onto(self.low, self.high)
 
     @property
     def unconstrained_shape(self) -> tuple[int, ...]:
         """Shape of the unconstrained value."""
         if self.support == "correlation":
             return (self.shape[0] * (self.shape[0] - 1) // 2,)
-        return self.shape
+        return (0,) if self.support == "constant" else self.shape
 
     @property
     def size(self) -> int:
@@ -138,8 +137,9 @@ class Joint:
     def start(self) -> tuple[FloatArray, FloatArray]:
         """A place to start from and the scale of each dimension, before any adaptation.
 
-        Scale parameters start at their prior means, everything else at zero, but the intercept
-        where the data put it; scales are prior standard deviations, one where there is none.
+        Scale parameters start at their prior means (medians, of truncated priors), everything else
+        at zero, but the intercept where the data put it; scales are prior standard deviations, one
+        where there is none.
 
         Returns
         -------
@@ -154,8 +154,8 @@ class Joint:
             if part.support == "real" and not callable(distribution):
                 spread = _moment(distribution, "stddev", part.shape)
                 middle = np.full_like(middle, starts.get(part.identifier, 0.0))
-            if part.support == "positive":
-                middle = np.log(_moment(distribution, "mean", part.shape))
+            if part.support in ("positive", "half-line"):
+                middle = np.log(_distance(distribution, part))
             centre.append(np.ravel(middle))
             scale.append(np.ravel(spread))
         return np.concatenate(centre), np.concatenate(scale)
@@ -296,17 +296,21 @@ def arrays(specification: Specification, design: Design) -> dict[str, NDArray[An
 
 def constrain(parts: Sequence[Part], position: tf.Tensor) -> list[tf.Tensor]:
     """Values of the parts, each (..., *part.shape), at positions (..., dimensions)."""
-    return [
-        raw if part.support == "real" else part.bijector.forward(raw)
-        for part, raw in _cut(parts, position)
-    ]
+    values, lead = [], tf.shape(position)[:-1]
+    for part, raw in _cut(parts, position):
+        if part.support == "constant":
+            raw = tf.fill(tf.concat([lead, part.shape], axis=0), np.float64(part.low))
+        elif part.support != "real":
+            raw = part.bijector.forward(raw)
+        values.append(raw)
+    return values
 
 
 def log_jacobian(parts: Sequence[Part], position: tf.Tensor) -> tf.Tensor:
     """Log determinant of the Jacobian of `constrain`, shape (...)."""
     total = tf.zeros(tf.shape(position)[:-1], position.dtype)
     for part, raw in _cut(parts, position):
-        if part.support != "real":
+        if part.support not in ("real", "constant"):
             ndims = len(part.unconstrained_shape)
             total += part.bijector.forward_log_det_jacobian(raw, event_ndims=ndims)
     return total
@@ -330,7 +334,8 @@ def _log_density(source: str, parts: tuple[Part, ...]) -> Callable[[tf.Tensor, A
         data, prior = arguments
         values = constrain(parts, position)
         model = functions.joint_distribution(data, prior).model
-        return add_log_prob(log_jacobian(parts, position), model, [*values, data["y"]])
+        y = tf.identity(data["y"])  # TFP keeps what its bijectors made of a tensor, over graphs
+        return add_log_prob(log_jacobian(parts, position), model, [*values, y])
 
     return log_density
 
@@ -356,6 +361,20 @@ def _moment(distribution: Any, name: str, shape: tuple[int, ...]) -> FloatArray:
     return np.broadcast_to(np.where(np.isfinite(value) & (value > 0), value, 1.0), shape)
 
 
+def _distance(distribution: Any, part: Part) -> FloatArray:
+    """Of the middle of a prior from the end of its half-line."""
+    if "sample_shape" in distribution.parameters:  # a tfd.Sample
+        distribution = distribution.distribution
+    try:
+        middle = distribution.mean()
+    except NotImplementedError:
+        middle = distribution.quantile(np.float64(0.5))
+    distance = np.abs(middle - (part.low if np.isfinite(part.low) else part.high))
+    return np.broadcast_to(
+        np.where(np.isfinite(distance) & (distance > 0), distance, 1.0), part.shape
+    )
+
+
 def _part(p: Parameter) -> Part:
     """Layout of a parameter."""
     low, high = priors.ends(p.prior)
@@ -364,4 +383,4 @@ def _part(p: Parameter) -> Part:
 
 def _numbers(p: Parameter) -> tf.Tensor | tuple[tf.Tensor, ...]:
     """The numbers of a prior, read by position."""
-    return tuple(tf.constant(np.asarray(a, np.float64)) for a in p.prior.arguments)
+    return tuple(tf.constant(np.asarray(a, np.float64)) for a in p.prior.numbers)

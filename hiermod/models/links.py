@@ -20,12 +20,16 @@ from hiermod.models import distributions, lean
 NAMES: dict[str, Any] = {
     "np": np,
     "tf": tf,
+    "tfp": tfp,
     "tfd": lean.distributions,
     "tfb": tfp.bijectors,
     "normal": lean.Normal(np.float64(0), np.float64(1)),
     **distributions.OWN,
 }
 """What expressions may use beside their arguments."""
+
+RESERVED = {"data", "prior", "eta", "joint", "mean", "likelihood", "linear_predictor", *NAMES}
+"""Names that have a meaning in the program of a model."""
 
 
 def evaluate(expression: str, **arguments: Any) -> Any:
@@ -172,6 +176,11 @@ LINKS: dict[str, Link] = {
         ),
     )
 }
+
+
+def fill(text: str, link: Link) -> str:
+    """An expression of ``eta``, from one of ``{mean}``, ``{log_mean}`` and ``{logit_mean}``."""
+    return text.format(mean=link.mean, log_mean=link.log_mean, logit_mean=link.logit_mean)
 
 
 def link(name: str, allowed: tuple[str, ...] = tuple(LINKS)) -> Link:

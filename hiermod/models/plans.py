@@ -78,6 +78,11 @@ class Structure:
         out |= {self.laplace.identifier} if self.laplace else set()
         return tuple(p for p in self.parts if p.identifier not in out)
 
+    @property
+    def dimensions(self) -> int:
+        """Number of sampled, unconstrained dimensions."""
+        return sum(p.size for p in self.sampled)
+
 
 class Recovered(NamedTuple):
     """All parts of the joint distribution.
@@ -131,7 +136,7 @@ class Plan:
     @property
     def dimensions(self) -> int:
         """Number of sampled, unconstrained dimensions."""
-        return sum(part.size for part in self.parts)
+        return self.structure.dimensions
 
     @property
     def log_density(self) -> Callable[[tf.Tensor, Any], tf.Tensor]:
@@ -285,6 +290,11 @@ def plan(joint: Joint, *, shortcuts: bool = True, approximate: str | None = None
     if approximate is not None:
         block, predictor, made, reason = _laplace(joint)
         structure = replace(structure, summed=True, laplace=block, predictor=predictor)
+        if not structure.dimensions:
+            raise ModelError(
+                f"approximate='laplace' would leave nothing to sample beside {reason}: all else is "
+                "constant. Leave it out."
+            )
         data = _tensors(made | {"constant": _constant(joint, made)})
         notes["rows"] = f"{rows:,} compressed to {len(made['count']):,} with equal predictors"
         done = f"integrated out, approximately: {reason}"
@@ -293,9 +303,13 @@ def plan(joint: Joint, *, shortcuts: bool = True, approximate: str | None = None
         reason = f"nothing: {varying} has a formula of its own"
     elif shortcuts and s.family.residual and s.link.name == "identity":
         layout, products, reason = integrate(s, arrays(s, s.design))
-        structure, data = replace(structure, layout=layout), _tensors(products)
-        notes["rows"] = f"{rows:,}, as sums of squares and cross-products"
-        done = f"integrated out {reason}"
+        integrated = replace(structure, layout=layout)
+        if integrated.dimensions:
+            structure, data = integrated, _tensors(products)
+            notes["rows"] = f"{rows:,}, as sums of squares and cross-products"
+            done = f"integrated out {reason}"
+        else:
+            reason = "nothing: as the rest is constant, nothing would be left to sample"
     elif shortcuts and not s.family.totals:
         reason = "nothing: only for a gaussian response with an identity link is that exact"
         notes["rows"] += f": {_of_rows(s)} has no sums that the rest depends on"
@@ -312,8 +326,8 @@ def plan(joint: Joint, *, shortcuts: bool = True, approximate: str | None = None
     notes["integrated"] = reason
     called = {p.identifier: p.name for p in s.parameters}
     called |= {g.identifier: ", ".join(map(g.name, g.group.effects)) for g in s.every_group}
-    names = [called[p.identifier] for p in structure.sampled]
-    size = sum(p.size for p in structure.sampled)
+    names = [called[p.identifier] for p in structure.sampled if p.size]
+    size = structure.dimensions
     notes["sampled"] = f"{', '.join(names)} ({size:,} number{'s' * (size != 1)})"
     return Plan(joint, structure, data, notes, done)
 

@@ -13,6 +13,7 @@ import tensorflow_probability as tfp
 
 from hiermod.errors import PriorError, did_you_mean
 from hiermod.formula.design import label
+from hiermod.models.links import evaluate
 
 tfd = tfp.distributions
 
@@ -30,7 +31,7 @@ class Distribution:
     tfp : str
         Name of the class in `tfp.distributions`.
     support : str
-        ``"real"``, ``"positive"``, ``"interval"`` or ``"correlation"``.
+        ``"real"``, ``"positive"``, ``"interval"``, ``"correlation"`` or ``"constant"``.
     positive : tuple of str
         Arguments that must be positive.
     """
@@ -75,6 +76,7 @@ DISTRIBUTIONS: dict[str, Distribution] = {
             positive=("concentration1", "concentration0"),
         ),
         Distribution("uniform", ("low", "high"), "Uniform", "interval"),
+        Distribution("constant", ("loc",), "Deterministic", "constant"),
         Distribution(
             "lkj", ("concentration",), "CholeskyLKJ", "correlation", positive=("concentration",)
         ),
@@ -87,9 +89,8 @@ HALVES: dict[str, Distribution] = {
     "student_t": Distribution("student_t", ("df", "loc", "scale"), "HalfStudentT", "positive"),
     "cauchy": Distribution("cauchy", ("loc", "scale"), "HalfCauchy", "positive"),
 }
-TRUNCATED_NORMAL = Distribution(
-    "normal", ("loc", "scale", "low", "high"), "TruncatedNormal", "positive"
-)
+LEAST_MASS = 1e-8
+"""Probability that bounds must leave: of less, float64 does not hold the density to 1e-8."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,8 @@ class Prior:
         Numbers, one an argument; a tuple has one number per column of the term.
     custom : tfd.Distribution, optional
         The user's own.
+    bounds : (float, float), optional
+        What it is truncated to.
     """
 
     text: str
@@ -115,6 +118,17 @@ class Prior:
     distribution: Distribution | None
     arguments: tuple[Any, ...] = ()
     custom: Any = None
+    bounds: tuple[float, float] | None = None
+
+    @property
+    def numbers(self) -> tuple[Any, ...]:
+        """The arguments, and bounds if there are any."""
+        return (*self.arguments, *(self.bounds or ()))
+
+    @property
+    def constant(self) -> bool:
+        """Whether it fixes its parameter."""
+        return self.distribution is not None and self.distribution.name == "constant"
 
 
 def make(name: str, *arguments: Any, source: str) -> Prior:
@@ -132,7 +146,7 @@ def make(name: str, *arguments: Any, source: str) -> Prior:
     return Prior(f"{name}({shown})", source, DISTRIBUTIONS[name], tuple(arguments))
 
 
-_CALL = re.compile(r"\s*([A-Za-z_]\w*)\s*\((.*)\)\s*$", re.DOTALL)
+_CALL = re.compile(r"\s*([A-Za-z_]\w*)\s*\(.*\)\s*$", re.DOTALL)
 
 
 def parse(text: str, source: str) -> Prior:
@@ -141,7 +155,7 @@ def parse(text: str, source: str) -> Prior:
     Parameters
     ----------
     text : str
-        For example ``"student_t(3, 0, 2.5)"``.
+        For example ``"student_t(3, 0, 2.5)"``, or ``"exponential(1, lb=2)"``, truncated.
     source : str
         Key of ``priors=`` that it stands under, for messages.
 
@@ -159,15 +173,17 @@ def parse(text: str, source: str) -> Prior:
     match = _CALL.match(text)
     if not match:
         raise PriorError(f"{where}, is not of the form name(numbers), such as normal(0, 1).")
-    name, inside = match.groups()
+    name = match[1]
     if name not in DISTRIBUTIONS:
         half = name.removeprefix("half_")
         cut = f" On a positive parameter, {half}(...) at 0 is cut to its half." * (half in HALVES)
         raise PriorError(f"{where}: unknown distribution.{cut} {did_you_mean(name, DISTRIBUTIONS)}")
     distribution = DISTRIBUTIONS[name]
     try:
-        numbers = tuple(float(ast.literal_eval(p.strip())) for p in inside.split(",") if p.strip())
-    except (ValueError, SyntaxError, TypeError) as error:
+        call: Any = ast.parse(text.strip(), mode="eval").body
+        numbers = tuple(float(ast.literal_eval(a)) for a in call.args)
+        given = {k.arg: float(ast.literal_eval(k.value)) for k in call.keywords}
+    except (ValueError, SyntaxError, TypeError, AttributeError) as error:
         raise PriorError(f"{where}: the arguments must be numbers.") from error
     if len(numbers) != len(distribution.arguments):
         raise PriorError(
@@ -175,14 +191,52 @@ def parse(text: str, source: str) -> Prior:
             f"({', '.join(distribution.arguments)}), not {len(numbers)}."
         )
     values = dict(zip(distribution.arguments, numbers, strict=True))
-    if not np.all(np.isfinite(numbers)):
+    if not np.all(np.isfinite([*numbers, *given.values()])):
         raise PriorError(f"{where}: the arguments must be finite.")
     for argument in distribution.positive:
         if not values[argument] > 0:
             raise PriorError(f"{where}: {argument} must be positive.")
     if name == "uniform" and not values["low"] < values["high"]:
         raise PriorError(f"{where}: the lower end must be below the upper end.")
-    return make(name, *numbers, source=source)
+    prior = make(name, *numbers, source=source)
+    return _bounded(prior, given, where) if given else prior
+
+
+def _bounded(prior: Prior, given: dict[Any, float], where: str) -> Prior:
+    """The prior truncated to ``lb`` and ``ub``, checked."""
+    unknown = sorted(map(str, set(given) - {"lb", "ub"}))
+    if unknown or support(prior) in ("correlation", "constant"):
+        what = unknown[0] if unknown else next(iter(given))
+        raise PriorError(
+            f"{where}: there is no argument {what}. Numbers stand alone, in the order of "
+            "docs/priors.md; the bounds of a distribution of numbers are lb= and ub=."
+        )
+    low, high = ends(prior)
+    bounds = given.get("lb", low), given.get("ub", high)
+    if not bounds[0] < bounds[1]:
+        raise PriorError(f"{where}: the lower bound must be below the upper bound.")
+    if bounds[0] < low or bounds[1] > high:
+        raise PriorError(f"{where}: the bounds must lie in its support, from {low:g} to {high:g}.")
+    shown = ", ".join(f"{name}={value:.4g}" for name, value in sorted(given.items()))
+    return truncate(prior, bounds, f"{prior.text[:-1]}, {shown})")
+
+
+def truncate(prior: Prior, bounds: tuple[float, float], text: str) -> Prior:
+    """The prior within bounds inside its support, with another text.
+
+    Raises
+    ------
+    PriorError
+        If there is next to nothing of it.
+    """
+    found = replace(prior, text=text, bounds=bounds)
+    mass = float(evaluate(source(found, None)).mass())
+    if not mass >= LEAST_MASS:
+        raise PriorError(
+            f"prior of {prior.source!r}, {text!r}: within the bounds there is only {mass:.2g} of "
+            "its probability. Move the bounds or the distribution."
+        )
+    return found
 
 
 def read(value: Any, source: str) -> Prior:
@@ -217,12 +271,6 @@ def read(value: Any, source: str) -> Prior:
             f"prior of {source!r}: {type(value).__name__} is not made of numbers alone; give a "
             f"distribution such as tfd.Gamma(2.0, 0.1)."
         ) from error
-    low, high = ends(prior)
-    if not (np.isinf(high) and low in (-np.inf, 0.0)) and not np.isfinite(high - low):
-        raise PriorError(
-            f"prior of {source!r}, {text!r}: its support, from {low:g} to {high:g}, is none of "
-            f"all numbers, the positive numbers, and an interval."
-        )
     return prior
 
 
@@ -249,13 +297,15 @@ def custom_source(distribution: Any) -> str:
 
 
 def support(prior: Prior) -> str:
-    """Support of a prior: ``"real"``, ``"positive"``, ``"interval"`` or ``"correlation"``."""
-    if prior.distribution is not None:
+    """Support of a prior, as of a `Distribution`; also ``"half-line"``, another than (0, inf)."""
+    if prior.distribution is not None and not prior.bounds:
         return prior.distribution.support
-    low, high = ends(prior)
-    if np.isinf(low):
+    low, high = np.isinf(ends(prior))
+    if low and high:
         return "real"
-    return "positive" if np.isinf(high) else "interval"
+    if low or high:
+        return "positive" if ends(prior)[0] == 0 else "half-line"
+    return "interval"
 
 
 def on_positive(prior: Prior, name: str) -> Prior:
@@ -271,11 +321,11 @@ def on_positive(prior: Prior, name: str) -> Prior:
     >>> on_positive(parse("normal(0, 1)", "sigma"), "sigma").distribution.tfp
     'HalfNormal'
     """
-    has = support(prior)
-    if has != "real" and ends(prior)[0] >= 0:
+    low, high = ends(prior)
+    if low >= 0:
         return prior
     half = HALVES.get(prior.distribution.name) if prior.distribution is not None else None
-    if has != "real" or half is None:
+    if low > -np.inf or high <= 0 or half is None:
         raise PriorError(
             f"prior of {name!r}, {prior.text!r}, does not fit: {name} is positive. Use for example "
             f"'exponential(1)', 'half_normal(1)' or 'normal(0, 1)', which is cut at zero."
@@ -284,22 +334,26 @@ def on_positive(prior: Prior, name: str) -> Prior:
         dict(zip(half.arguments, prior.arguments, strict=True)),
         f"{prior.text}, cut at 0",
     )
+    if prior.bounds or (half.name == "normal" and values["loc"]):
+        return truncate(prior, (0.0, high), text)
     if values["loc"] == 0:
         if half.name == "normal":
             half = DISTRIBUTIONS["half_normal"]
         kept = tuple(values[a] for a in half.arguments)
         return replace(prior, text=text, distribution=half, arguments=kept)
-    if half.name == "normal":
-        return replace(
-            prior,
-            text=text,
-            distribution=TRUNCATED_NORMAL,
-            arguments=(*prior.arguments, 0.0, np.inf),
-        )
     raise PriorError(
         f"prior of {name!r}, {prior.text!r}, does not fit: on a positive parameter its location "
-        f"must be 0."
+        f"must be 0, or a bound lb=0 cut it there."
     )
+
+
+def check_constant(prior: Prior, support: str, name: str) -> None:
+    """Refuse a constant that a parameter with this support cannot be."""
+    (value,) = prior.arguments
+    low, high = {"positive": (0, np.inf), "probability": (0, 1)}.get(support, (-np.inf, np.inf))
+    if not low < value < high:
+        what = {"positive": "positive", "probability": "a probability between 0 and 1"}[support]
+        raise PriorError(f"prior of {name!r}, {prior.text!r}, does not fit: {name} is {what}.")
 
 
 def check_probability(prior: Prior, name: str) -> None:
@@ -331,10 +385,11 @@ def source(prior: Prior, numbers: str | None) -> str:
     if prior.distribution is None:
         return custom_source(prior.custom)
     values = [
-        _number(a) if numbers is None else f"{numbers}[{i}]" for i, a in enumerate(prior.arguments)
+        _number(a) if numbers is None else f"{numbers}[{i}]" for i, a in enumerate(prior.numbers)
     ]
-    pairs = zip(prior.distribution.arguments, values, strict=True)
-    return f"tfd.{prior.distribution.tfp}({', '.join(f'{k}={v}' for k, v in pairs)})"
+    pairs = zip(prior.distribution.arguments, values, strict=False)
+    whole = f"tfd.{prior.distribution.tfp}({', '.join(f'{k}={v}' for k, v in pairs)})"
+    return f"Bounded({whole}, low={values[-2]}, high={values[-1]})" if prior.bounds else whole
 
 
 def _number(value: Any) -> str:
@@ -358,8 +413,12 @@ def ends(prior: Prior) -> tuple[float, float]:
             )
         low = 0.0 if abs(low) < 1e-290 else float(low)
         return (-np.inf if low < -1e290 else low), (np.inf if high > 1e290 else float(high))
+    if prior.bounds:
+        return prior.bounds
     if prior.distribution.name == "uniform":
         return prior.arguments
+    if prior.constant:
+        return prior.arguments * 2
     return {"real": (-np.inf, np.inf), "positive": (0.0, np.inf)}.get(
         prior.distribution.support, (0.0, 1.0)
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keyword
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
@@ -206,14 +206,11 @@ class Specification(Predictor):
         return (*linear, *grouped, *self.auxiliary)
 
 
-RESERVED = {"np", "tf", "tfp", "tfd", "tfb", "normal", "data", "prior", "eta", "joint", "mean"}
-
-
 class _Identifiers:
-    """Gives every name a Python identifier of its own."""
+    """Gives every name a Python identifier of its own, none of those that are taken."""
 
-    def __init__(self) -> None:
-        self._taken = set(RESERVED)
+    def __init__(self, taken: Iterable[str]) -> None:
+        self._taken = set(taken)
 
     def __call__(self, name: str) -> str:
         base = re.sub(r"\W+", "_", name).strip("_") or "term"
@@ -231,7 +228,7 @@ class _Identifiers:
 
 def specify(
     design: Design,
-    family: str = "gaussian",
+    family: str | families.Family = "gaussian",
     link: str | Mapping[str, str] | None = None,
     priors_: Mapping[str, Any] | None = None,
     center: bool = True,
@@ -242,9 +239,10 @@ def specify(
     Parameters
     ----------
     design : Design
-    family : str
+    family : str or Family
     link : str or mapping from parameter to str, optional
-        Of the mean, or by parameter, where that of the mean is called ``"mu"``.
+        Of the mean, or by parameter, where that of the mean is called ``"mu"``; by default those of
+        the family.
     priors_ : mapping, optional
         From names or classes to strings or TFP distributions; a name wins over its class.
     center : bool
@@ -271,7 +269,7 @@ def specify(
             raise ModelError(f"family {kind.name!r} has no parameter {name!r}. It has: {known}.")
     chosen = _links(kind, link, design)
     plain, kind = kind, families.decorated(kind, chosen[""], design.response)
-    identifiers = _Identifiers()
+    identifiers = _Identifiers({*links.RESERVED, *kind.parameters})
     rules = {
         name: defaults.Defaults.of(part, kind, chosen[name], center and part.intercept)
         if not name
@@ -288,14 +286,17 @@ def specify(
     for name, auxiliary in kind.parameters.items():
         if name not in design.parameters:
             prior, support = rules[""].auxiliary(auxiliary), auxiliary.support
-            drafts.append(
-                Parameter(name, identifiers(name), "auxiliary", (), prior, support=support)
-            )
+            drafts.append(Parameter(name, name, "auxiliary", (), prior, support=support))
     if not drafts:
         raise ModelError("the model has no parameters: add an intercept or a predictor.")
     _check_names(drafts, design)
     given = priors.merge(priors_, {key for d in drafts for key in (d.kind, d.name)})
     made = {d.name: _with_prior(d, given) for d in drafts}
+    if all(p.prior.constant for p in made.values()) and not blocks:
+        raise PriorError(
+            "every parameter has a constant prior: there is nothing to estimate. Leave one of them "
+            f"out of priors=: {', '.join(made)}."
+        )
     forms = _forms(design, plain, chosen[""], noncentered)
     grouped: dict[str, list[GroupEffects]] = {name: [] for name, _ in _parts(design)}
     for block in blocks:
@@ -456,9 +457,11 @@ def _with_prior(draft: Parameter, given: Mapping[str, Prior]) -> Parameter:
         raise PriorError(
             f"prior of {draft.name!r}, {prior.text!r}, does not fit: it needs {wanted}."
         )
-    if wants == "positive":
+    if prior.constant:
+        priors.check_constant(prior, wants, draft.name)
+    elif wants == "positive":
         prior = priors.on_positive(prior, draft.name)
-    if wants == "probability":
+    elif wants == "probability":
         priors.check_probability(prior, draft.name)
     return replace(draft, prior=prior)
 

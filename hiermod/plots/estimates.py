@@ -143,8 +143,8 @@ def densities(
     Raises
     ------
     ModelError
-        If the variable does not exist or has another shape, there would be more than `most`
-        panels, or `split` has another length or more values than there are colours.
+        If the variable does not exist, is constant or has another shape, there would be more than
+        `most` panels, or `split` has another length or more values than there are colours.
     """
     variable = _one_dimensional(posterior(idata), var_name, most)
     (dim,) = (d for d in variable.dims if d not in ("chain", "draw"))
@@ -180,6 +180,8 @@ def _one_dimensional(data: xr.Dataset, name: str, most: int) -> xr.DataArray:
             f"there is no variable {name!r}. {did_you_mean(name, map(str, data.data_vars))}"
         )
     variable = data[name]
+    if variable.attrs.get("constant"):
+        raise ModelError(f"{name!r} is constant in this model: it has no density.")
     sizes = [n for d, n in variable.sizes.items() if d not in ("chain", "draw")]
     if len(sizes) != 1:
         raise ModelError(

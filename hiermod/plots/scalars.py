@@ -54,8 +54,8 @@ def scalars(data: xr.Dataset, var_names: Sequence[str] | None, most: int) -> Sca
         If a name does not exist, or the names given have more than `most` elements.
     """
     if var_names is None:
-        names = population(data) or [str(n) for n in data.data_vars]
-        every = _all(varying(data[names]))
+        moving = varying(data)
+        every = _all(moving[population(moving) or [str(n) for n in moving.data_vars]])
         return dict(islice(every.items(), most))
     chosen = [var_names] if isinstance(var_names, str) else list(var_names)
     found: Scalars = {}
@@ -76,10 +76,10 @@ def _all(data: xr.Dataset) -> Scalars:
 def _named(data: xr.Dataset, name: str) -> Scalars:
     """All elements of a variable, or one element."""
     if name in data.data_vars:
-        return _all(varying(data[[name]]))
+        return _all(varying(data[[name]], constants=True))
     for variable in data.data_vars:
         if name.startswith(f"{variable}["):
-            own = _all(varying(data[[variable]]))
+            own = _all(varying(data[[variable]], constants=True))
             if name in own:
                 return {name: own[name]}
             raise ModelError(

@@ -232,7 +232,7 @@ def check(posterior: xr.Dataset, sample_stats: xr.Dataset) -> Check:
     Returns
     -------
     Check
-        Variables without variation, such as the diagonal of a correlation, are left out.
+        What cannot vary is left out: constants, and the diagonal of a correlation.
     """
     table = diagnostics(varying(posterior))
     chains, draws = posterior.sizes["chain"], posterior.sizes["draw"]
@@ -251,10 +251,16 @@ def check(posterior: xr.Dataset, sample_stats: xr.Dataset) -> Check:
     return Check(problems, figures, draws, chains, superchains)
 
 
-def varying(posterior: xr.Dataset) -> xr.Dataset:
-    """A posterior without what cannot vary: of a correlation matrix, the triangle below 1s."""
+def varying(posterior: xr.Dataset, constants: bool = False) -> xr.Dataset:
+    """A posterior without what cannot vary.
+
+    Of a correlation matrix, the triangle below 1s; no variables that the model fixes, unless
+    `constants` are wanted too.
+    """
     out = {}
     for name, variable in posterior.data_vars.items():
+        if variable.attrs.get("constant") and not constants:
+            continue
         if str(variable.dims[-1]).endswith("__effect_dim_bis"):
             first, second = variable.dims[-2:]
             rows, columns = np.tril_indices(variable.sizes[first], -1)

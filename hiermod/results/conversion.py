@@ -44,7 +44,12 @@ def posterior(
         ``Intercept`` (at predictors = 0), common coefficients, the family's parameters, standard
         deviations and correlations of groups, and the deviations of every level.
     """
-    return dataset(dict(_variables(joint, values)), attrs)
+    s, found = joint.specification, dataset(dict(_variables(joint, values)), attrs)
+    for p in s.parameters:
+        moved = p is s.intercept and s.center and not all(q.prior.constant for q in s.common)
+        if p.prior.constant and not moved:
+            found[p.name].attrs["constant"] = 1
+    return found
 
 
 def _variables(

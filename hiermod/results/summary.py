@@ -49,7 +49,8 @@ def summary(
     for name in var_names or []:
         if name not in names:
             raise ModelError(f"there is no variable {name!r}. {did_you_mean(name, names)}")
-    shown = varying(posterior if var_names is None else posterior[list(var_names)])
+    chosen = posterior if var_names is None else posterior[list(var_names)]
+    shown = varying(chosen, constants=True)
     tail = (1 - interval) / 2
     over = ("chain", "draw")
     checks = diagnostics(shown)

@@ -4,13 +4,15 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import arviz as az
 import numpy as np
 import pandas as pd
 import pytest
+import tensorflow_probability as tfp
 import xarray as xr
-from scipy.special import expit
+from scipy.special import expit, logit
 
 import hiermod as hm
 
@@ -31,7 +33,7 @@ class Case:
     data: Callable[[], pd.DataFrame]
     formula: str
     family: str
-    priors: dict[str, str]
+    priors: dict[str, Any]
     quantities: Callable[[xr.Dataset], dict[str, xr.DataArray]]
 
 
@@ -64,6 +66,13 @@ def admissions():
     return hm.load_data("UCBadmit").rename(columns={"applicant.gender": "gender"})
 
 
+def divorces():
+    frame = hm.load_data("WaffleDivorce").rename(
+        columns={"Divorce": "D", "Marriage": "M", "MedianAgeMarriage": "A"}
+    )[["D", "M", "A"]]
+    return (frame - frame.mean()) / frame.std(ddof=1)
+
+
 def effects(posterior, group, **names):
     """Deviations of a group with an intercept and a slope, dimensions (level, effect)."""
     parts = [posterior[f"{effect}|{group}"] for effect in names.values()]
@@ -76,10 +85,16 @@ def correlation(posterior, name):
     return posterior[name][..., 0, 1].reset_coords(drop=True)
 
 
-def admission_rates(p):
+def of_genders(p):
+    """Coefficients of both genders, and the male one less the female one on each scale."""
     a = p["index(gender)"].rename({"index(gender)_dim": "gender"})
     male, female = a.sel(gender="male", drop=True), a.sel(gender="female", drop=True)
-    return {"a": a, "diff_a": male - female, "diff_p": expit(male) - expit(female)}
+    return a, male - female, expit(male) - expit(female)
+
+
+def admission_rates(p):
+    a, diff_a, diff_p = of_genders(p)
+    return {"a": a, "diff_a": diff_a, "diff_p": diff_p}
 
 
 RADON = {
@@ -262,6 +277,49 @@ CASES = {
         "binomial",
         {"index(gender)": "normal(0, 1.5)"},
         admission_rates,
+    ),
+    "UCBadmit_m11_8": Case(
+        admissions,
+        "prop(admit, applications) ~ 0 + index(gender) + index(dept)",
+        "binomial",
+        {"common": "normal(0, 1.5)"},
+        lambda p: admission_rates(p) | {"delta": p["index(dept)"]},
+    ),
+    "UCBadmit_m12_1": Case(
+        admissions,
+        "prop(admit, applications) ~ 0 + index(gender)",
+        "beta_binomial",
+        {"common": "normal(0, 1.5)", "phi": "exponential(1, lb=2)"},
+        lambda p: {
+            "a": of_genders(p)[0],
+            "da": of_genders(p)[1],
+            "theta": p["phi"],
+            "phi": p["phi"] - 2,
+        },
+    ),
+    "WaffleDivorce_m5_3t": Case(
+        divorces,
+        "D ~ 1 + M + A",
+        "student",
+        {
+            "Intercept": "normal(0, 0.2)",
+            "common": "normal(0, 0.5)",
+            "sigma": "exponential(1)",
+            "nu": "constant(2)",
+        },
+        lambda p: {"a": p["Intercept"], "bM": p["M"], "bA": p["A"], "sigma": p["sigma"]},
+    ),
+    "monastery_m12_3": Case(
+        lambda: hm.load_data("monastery_sim"),
+        "y ~ 1",
+        "zero_inflated_poisson",
+        {"Intercept": "normal(1, 0.5)", "zi": tfp.distributions.LogitNormal(-1.5, 1.0)},
+        lambda p: {
+            "al": p["Intercept"],
+            "lambda": np.exp(p["Intercept"]),
+            "ap": logit(p["zi"]),
+            "p_drink": p["zi"],
+        },
     ),
     "Kline_m11_9": Case(
         kline,

@@ -79,6 +79,16 @@ def built(left, right, **options):
     return hm.model(data(), f"{LEFT[left]} ~ {RIGHT[right]}", family=left.split()[0], **options)
 
 
+CONSTANT = {"x": "constant(0.5)", "f": "constant(-1)", "1|g_sigma": "constant(2)"}
+BOUNDED = {
+    "Intercept": "normal(0, 1, ub=0)",
+    "x": "student_t(3, 0, 1, lb=-2, ub=1)",
+    "f": "cauchy(0, 1, lb=1)",
+    "1|g_sigma": "exponential(1, lb=2)",
+    "sigma": "normal(1, 1, ub=4)",
+}
+
+
 def grid():
     """Every right side with a gaussian response, a few with every response; every form."""
     for right, flag in product(RIGHT, (True, False)):
@@ -88,6 +98,8 @@ def grid():
     for left, right in product(LEFT, ("intercept", "index slopes", "everything")):
         if left != "gaussian":
             yield left, right, {"noncentered": {"g": False}} if right == "everything" else {}
+    for priors in (CONSTANT, BOUNDED):
+        yield "gaussian", "everything", {"priors": priors}
 
 
 GRID = list(grid())
@@ -167,6 +179,15 @@ def test_columns_named_like_the_program_do_not_confuse_it():
     scope: dict = {}
     exec(model.code(), scope)
     np.testing.assert_array_equal(scope["joint"].log_prob(drawn), model.joint.log_prob(drawn))
+
+
+@pytest.mark.parametrize("name", ["likelihood", "linear_predictor", "sigma."])
+def test_a_column_named_like_a_function_or_parameter(name):
+    frame = data()
+    model = hm.model(frame.rename(columns={"x": name}), f"y ~ `{name}`")
+    same = hm.model(frame, "y ~ x")
+    drawn = model.joint.sample(3, seed=SEED)
+    np.testing.assert_array_equal(model.joint.log_prob(drawn), same.joint.log_prob(drawn))
 
 
 COMPILED = ["group", "three effects", "everything"]

@@ -1,7 +1,9 @@
 """Densities of the rows against SciPy: every family with every link it allows."""
 
+import dataclasses
 import itertools
 import math
+import pickle
 
 import mpmath
 import numpy as np
@@ -13,11 +15,27 @@ from scipy import special, stats
 
 import hiermod as hm
 from hiermod.models import families, links, program
+from hiermod.models.checks import check
 from hiermod.models.families import FAMILIES
 from hiermod.models.links import LINKS, link
 
-CASES = [(family, name) for family in FAMILIES.values() for name in family.links]
+OWN = hm.Family(  # of a user
+    "power_exponential",
+    likelihood="tfd.GeneralizedNormal(loc={mean}, scale=sigma, power=power)",
+    links=("identity", "log"),
+    parameters={
+        "sigma": hm.FamilyParameter("exponential({per_sd})"),
+        "power": hm.FamilyParameter("gamma(4, 2)", typical=2.0),
+    },
+)
+ALL = {**FAMILIES, OWN.name: OWN}
+
+CASES = [(family, name) for family in ALL.values() for name in family.links]
 IDS = [f"{family.name}-{name}" for family, name in CASES]
+# Every family with its default link, and every link once: what is dear, compiling and drawing.
+ONCE = {name: family.name for family in reversed(ALL.values()) for name in family.links}
+FEW = [c for c in CASES if c[1] == c[0].links[0] or ONCE[c[1]] == c[0].name]
+FEW_IDS = [f"{family.name}-{name}" for family, name in FEW]
 
 # What the mean of a family is, and for each link a grid of the linear predictor that reaches the
 # ends of what float64 can say about such a mean.
@@ -29,7 +47,7 @@ SPACE = {
     else "positive"
     if family.links[0] == "log"
     else "real"
-    for name, family in FAMILIES.items()
+    for name, family in ALL.items()
 }
 ETA = {
     ("real", "identity"): [-1e8, -3.0, 0.0, 0.5, 40.0, 1e8],
@@ -63,6 +81,7 @@ NARROWER = {
     "exgaussian": (-50.0, 50.0),
     "skew_normal": (-1e3, 1e3),
     "gumbel": (-50.0, 50.0),
+    "power_exponential": (-50.0, 50.0),
 }
 
 
@@ -168,6 +187,7 @@ ROWS = {
     "hurdle_negbinomial": product(y=(0.0, 1.0, 150.0), shape=(0.5, 30.0), hu=(1e-12, 0.3)),
     "hurdle_gamma": product(y=(0.0, 0.5, 1e6), shape=(0.5, 30.0), hu=(1e-12, 0.3)),
     "hurdle_lognormal": product(y=(0.0, 0.5, 1e6), sigma=(1e-2, 1.0), hu=(1e-12, 0.3)),
+    OWN.name: product(y=(-30.0, 0.4, 12.0), sigma=(0.1, 1.0, 50.0), power=(1.3, 2.0, 5.0)),
 }
 
 
@@ -344,8 +364,9 @@ DENSITY = {
     "hurdle_negbinomial": hurdle(negative_binomial, counts=True),
     "hurdle_gamma": hurdle(gamma),
     "hurdle_lognormal": hurdle(lognormal),
+    OWN.name: lambda r, mean, *_: stats.gennorm.logpdf(r["y"], r["power"], mean, r["sigma"]),
 }
-RESPONSE = {name: "prop(y, trials)" for name, family in FAMILIES.items() if family.trials}
+RESPONSE = {name: "prop(y, trials)" for name, family in ALL.items() if family.trials}
 MODERATE = {
     "real": [-1.5, 0.2, 2.0],
     "positive": [0.3, 1.4, 3.0],
@@ -377,7 +398,8 @@ def likelihood(family, name, rows):
     """``log_prob(eta)`` of the rows, of a model made from a formula."""
     frame = pd.DataFrame({k: v for k, v in rows.items() if k in ("y", "trials")})
     response = RESPONSE.get(family.name, "y")
-    model = hm.model(frame, f"{response} ~ 1", family=family.name, link=name)
+    given = OWN if family is OWN else family.name
+    model = hm.model(frame, f"{response} ~ 1", family=given, link=name)
     functions = program.functions(program.source(model.specification))
     data = model._joint.data
     # One draw of the parameters for each row: (draws, 1) against (rows,), and the diagonal.
@@ -433,9 +455,7 @@ def test_gradient_is_that_of_finite_differences(family, name):
     assert (error <= 1e-7 * np.abs(differences) + 20 * rounding + 1e-7).all()
 
 
-@pytest.mark.parametrize(
-    "family", [f for f in FAMILIES.values() if f.parameters], ids=lambda f: f.name
-)
+@pytest.mark.parametrize("family", [f for f in ALL.values() if f.parameters], ids=lambda f: f.name)
 def test_gradient_in_the_parameters_beside_the_mean(family):
     name = family.links[0]
     rows = grid(family, moderate(family, name))
@@ -467,7 +487,7 @@ def test_gradient_in_the_parameters_beside_the_mean(family):
         assert (error <= 1e-6 * np.abs(differences))[told].all(), parameter
 
 
-@pytest.mark.parametrize(("family", "name"), CASES, ids=IDS)
+@pytest.mark.parametrize(("family", "name"), FEW, ids=FEW_IDS)
 def test_compiled_and_eager_agree(family, name):
     rows = grid(family, etas(family, name))
     log_prob = likelihood(family, name, rows)
@@ -477,7 +497,7 @@ def test_compiled_and_eager_agree(family, name):
         close(found.numpy(), expected.numpy())
 
 
-@pytest.mark.parametrize(("family", "name"), CASES, ids=IDS)
+@pytest.mark.parametrize(("family", "name"), FEW, ids=FEW_IDS)
 def test_drawn_responses_have_the_density(family, name):
     """Shares of the draws beside probabilities from the density, and their moments."""
     typical = {p: np.array([a.typical]) for p, a in family.parameters.items()}
@@ -586,6 +606,117 @@ def test_an_unknown_family(name, guess):
     message = str(info.value)
     assert message.startswith(f"unknown family {name!r}. Did you mean {guess!r}?")
     assert all(family in message for family in FAMILIES)
+
+
+# --- families of the user's own -----------------------------------------------------------------
+
+
+def own(**changed):
+    """A model of a family of the user's own."""
+    sigma = {"sigma": hm.FamilyParameter("exponential({per_sd})")}
+    fields = {"likelihood": "tfd.Gumbel(loc={mean}, scale=sigma)", "links": ("identity",)}
+    family = hm.Family(**{"name": "own", "parameters": sigma, **fields, **changed})
+    return hm.model(
+        pd.DataFrame({"y": [1.0, 2.0, 4.0], "x": [0.0, 1.0, 3.0]}), "y ~ x", family=family
+    )
+
+
+def with_sigma(prior="exponential(1)", **options):
+    return {"sigma": hm.FamilyParameter(prior, **options)}
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"name": "gaussian"}, "there is a family 'gaussian' already"),
+        ({"links": "identity"}, "links must be a tuple of names"),
+        ({"links": ()}, "links must be a tuple of names"),
+        ({"links": ("logg",)}, "unknown link 'logg'. Did you mean 'log'?"),
+        ({"ends": "()()"}, "ends be '[]'"),
+        ({"lower": 2.0, "upper": 1.0}, "lower must be below upper"),
+        ({"likelihood": "tfd.Gumbel({mu}, sigma)"}, "unknown placeholder {mu}"),
+        ({"likelihood": "tfd.Gumble({mean}, sigma)"}, "no tfd.Gumble. Did you mean 'Gumbel'?"),
+        ({"likelihood": "tfd.Gumbel({mean}, sigm)"}, "'sigm'. Did you mean 'sigma'?"),
+        ({"likelihood": "print({mean}, sigma)"}, "unknown name 'print'"),
+        ({"likelihood": "tfd.Gumbel({mean}, sigma"}, "is not an expression of Python"),
+        ({"likelihood": "tfd.Gumbel(0.0, sigma)"}, "does not depend on the mean"),
+        ({"likelihood": "tfd.Gumbel({mean}, 1.0)"}, "does not depend on the parameter 'sigma'"),
+        ({"likelihood": "tfd.Gumbel({mean}, skale=sigma)"}, "cannot be evaluated: TypeError"),
+        ({"likelihood": "{mean} + sigma"}, "must be a TFP distribution, not EagerTensor"),
+        ({"likelihood": "tfd.Independent(tfd.Normal({mean}, sigma), 1)"}, "of single numbers"),
+        ({"likelihood": "tfd.Normal(tf.reduce_sum({mean}), sigma)"}, "(3, 4), not (3, 1)"),
+        ({"likelihood": "tfd.Bernoulli({mean} + sigma)"}, "must be of float64 values, not int32"),
+        ({"likelihood": "tfd.Normal(np.nan * ({mean}), sigma)"}, "has no finite log_prob at resp"),
+        ({"likelihood": "tfd.Normal(tf.stop_gradient({mean}), sigma)"}, "without a gradient"),
+        (
+            {"likelihood": "tfd.Gumbel({log_mean}, sigma)", "links": ("tan_half",)},
+            "needs {log_mean}, which link 'tan_half' does not have",
+        ),
+        ({"parameters": {"sigma": "exponential(1)"}}, "give a FamilyParameter"),
+        ({"parameters": {"eta": hm.FamilyParameter("exponential(1)")}}, "another meaning here"),
+        ({"parameters": {"a b": hm.FamilyParameter("exponential(1)")}}, "is not a Python identif"),
+        ({"parameters": with_sigma("exponental(1)")}, "'sigma', 'exponental(1)': unknown distrib"),
+        ({"parameters": with_sigma("exponential({mean})")}, "may have {sd}, {per_sd} and {least}"),
+        ({"parameters": with_sigma(support="unit")}, "unknown support. Allowed: positive"),
+        ({"parameters": with_sigma(support="probability")}, "typical=1 is not inside its support"),
+        ({"totals": 'data["total"] * {mean}'}, "its totals are not sums of its log-likelihood"),
+        ({"residual": "sigma"}, "residual is for a normal distribution about the mean"),
+        ({"residual": "tau"}, "residual must name a parameter"),
+    ],
+    ids=lambda v: v if isinstance(v, str) else "",
+)  # fmt: skip
+def test_a_family_that_cannot_be(changed, says):
+    with pytest.raises(hm.ModelError) as info:
+        own(**changed)
+    assert says in str(info.value)
+    assert changed.get("name", "own") in str(info.value)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_what_is_asked_of_the_users_families_holds_for_all(name):
+    if name != "shifted_lognormal":  # at its typical shift, 0, it is another
+        check(dataclasses.replace(FAMILIES[name], name="own"), FAMILIES)
+
+
+def test_a_family_of_the_users_own_has_the_same_rights():
+    frame = pd.DataFrame({"y": stats.lognorm(0.5).rvs(60, random_state=1), "g": list("abc") * 20})
+    # TFP makes it of a bijector, and keeps what that made of a tensor.
+    mine = hm.Family(
+        "own_lognormal",
+        likelihood="tfd.LogNormal(loc={mean}, scale=sigma)",
+        links=("identity",),
+        parameters={"sigma": hm.FamilyParameter("exponential({per_sd})", r"\sigma")},
+        lower=0,
+        ends="()",
+        log_scale=True,
+    )
+    model, theirs = (hm.model(frame, "y ~ (1 | g)", family=f) for f in (mine, "lognormal"))
+    model = pickle.loads(pickle.dumps(model))
+    drawn = theirs.joint.sample(3, seed=tf.constant([1, 2], tf.int32))
+    close(model.joint.log_prob(drawn), theirs.joint.log_prob(drawn))
+    scope: dict = {}
+    exec(model.code(), scope)
+    close(scope["joint"].log_prob(drawn), model.joint.log_prob(drawn))
+    assert "y[i] ~ own_lognormal(mu[i], sigma)" in str(model.equations())
+    assert "family own_lognormal has no sums" in str(model.plan())
+    with pytest.raises(hm.DataError, match="family 'own_lognormal' needs values above 0"):
+        hm.model(frame.assign(y=frame["y"] - 1), "y ~ (1 | g)", family=mine)
+    fits = [m.fit(chains=2, warmup=60, draws=60, seed=1, progress=False) for m in (model, theirs)]
+    mean, other = (float(f.posterior["sigma"].mean()) for f in fits)
+    assert mean == pytest.approx(other, abs=0.05)
+    fits[0].add_log_likelihood().add_posterior_predictive(seed=1)
+    assert (fits[0].idata["posterior_predictive"]["y"] > 0).all()
+
+
+@pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
+def test_the_printed_program_of_every_family(family):
+    rows = grid(family, moderate(family, family.links[0])[:1])
+    frame = pd.DataFrame({k: v for k, v in rows.items() if k in ("y", "trials")})
+    model = hm.model(frame, f"{RESPONSE.get(family.name, 'y')} ~ 1", family=family.name)
+    scope: dict = {}
+    exec(model.code(), scope)
+    drawn = model.joint.sample(2, seed=tf.constant([1, 2], tf.int32))
+    np.testing.assert_array_equal(scope["joint"].log_prob(drawn), model.joint.log_prob(drawn))
 
 
 # --- support of the response --------------------------------------------------------------------

@@ -107,6 +107,16 @@ CASES = {
         "y ~ x + (1 | g)",
         {"priors": {"x": "cauchy(0, 1)", "Intercept": "cauchy(0, 1)"}},
     ),
+    "constant coefficients": (
+        "y ~ x + f + (1 + x | g)",
+        {"priors": {"x": "constant(0.4)", "f": "constant(-1)"}},
+    ),
+    "constant intercept and deviation": (
+        "y ~ x + (1 | g)",
+        {"priors": {"Intercept": "constant(3)", "1|g_sigma": "constant(0.8)"}},
+    ),
+    "constant residuals": ("y ~ x + (1 | g)", {"priors": {"sigma": "constant(1.2)"}}),
+    "a truncated prior": ("y ~ x + (1 | g)", {"priors": {"x": "normal(0, 1, lb=0)"}}),
     "many effects": ("y ~ 1 + (" + " + ".join(f"x{i}" for i in range(9)) + " | g)", {}),
     "many columns": ("y ~ " + " + ".join(f"x{i}" for i in range(9)) + " + (1 | g)", {}),
     "no intercept": ("y ~ 0 + x + (0 + x | g)", {}),
@@ -121,7 +131,7 @@ def test_integral(case):
     # Among them a group that hardly varies, and residuals that hardly do.
     position = rng.normal(0, 0.7, (4, plan.dimensions))
     position[2, [i for i, n in enumerate(unconstrained(plan)) if n.startswith("sigma_")]] = -9.0
-    position[3, unconstrained(plan).index("sigma")] = -4.0
+    position[3, [i for i, n in enumerate(unconstrained(plan)) if n == "sigma"]] = -4.0
     expected, _, _ = integral(plan, position)
     found = plan.log_density(tf.constant(position), plan.arguments).numpy()
     np.testing.assert_allclose(found, expected, rtol=1e-8)
@@ -285,6 +295,20 @@ def test_a_copy_of_a_model_has_the_same_plan():
     model = hm.model(data(), "y ~ x + (1 | g)")
     again = pickle.loads(pickle.dumps(model))
     assert again.plan().fingerprint == model.plan().fingerprint
+
+
+def test_something_is_left_to_sample_beside_constants():
+    frame, both = data(), {"sigma": "constant(1)", "1|g_sigma": "constant(1)"}
+    plan = hm.model(frame, "y ~ x + (1 | g)", priors=both).plan()
+    assert plan.notes["integrated"].startswith("nothing: as the rest is constant")
+    assert plan.notes["sampled"] == "Intercept, x, 1|g (9 numbers)"
+    lone = hm.model(
+        frame, "b ~ 0 + (1 | g)", family="bernoulli", priors={"1|g_sigma": "constant(1)"}
+    )
+    with pytest.raises(hm.ModelError, match="would leave nothing to sample"):
+        lone.plan(approximate="laplace")
+    with pytest.raises(hm.PriorError, match="every parameter has a constant prior: there is noth"):
+        hm.model(frame, "y ~ 1", priors={"Intercept": "constant(0)", "sigma": "constant(1)"})
 
 
 def test_reasons():

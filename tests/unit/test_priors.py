@@ -7,11 +7,14 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
+import xarray as xr
 from scipy import integrate, stats
 from scipy.special import gammaln
 
 import hiermod as hm
 from hiermod.models import priors
+from hiermod.models.joint import Part, constrain, log_jacobian
+from hiermod.models.links import NAMES
 from hiermod.models.priors import DISTRIBUTIONS, ends, on_positive, parse, read, source, support
 
 tfd, tfb = tfp.distributions, tfp.bijectors
@@ -31,12 +34,12 @@ SCIPY = {
     "beta": ("2.5, 3", stats.beta(2.5, 3)),
     "uniform": ("-1, 4", stats.uniform(-1, 5)),
 }
-SCALAR = [name for name, d in DISTRIBUTIONS.items() if d.support != "correlation"]
+SCALAR = [n for n, d in DISTRIBUTIONS.items() if d.support not in ("correlation", "constant")]
 
 
 def built(prior):
     """The TFP distribution of a prior, as the program builds it."""
-    return eval(source(prior, None), {"tfd": tfd, "np": np})
+    return eval(source(prior, None), NAMES)
 
 
 def data():
@@ -93,6 +96,98 @@ def test_a_shifted_normal_is_cut_at_zero_and_normalised(loc, scale):
     )
     assert mass == pytest.approx(1, abs=1e-8)
     assert float(half.prob(np.float64(-0.1))) == 0
+
+
+# --- truncated, and constant --------------------------------------------------------------------
+
+BOUNDS = {
+    "inside": (0.2, 0.7),
+    "below a quantile": (0.0, 0.6),
+    "above a quantile": (0.6, 1.0),
+    "a tail": (0.9999, 1.0),
+}
+
+
+@pytest.mark.parametrize("bounds", BOUNDS)
+@pytest.mark.parametrize("name", SCALAR)
+def test_a_truncated_prior_is_normalised_and_drawn(name, bounds):
+    text, whole = SCIPY[name]
+    low, high = whole.ppf(BOUNDS[bounds])
+    given = f", lb={low!r}" * (BOUNDS[bounds][0] > 0) + f", ub={high!r}" * (BOUNDS[bounds][1] < 1)
+    prior = parse(f"{name}({text}{given})".replace("np.float64", ""), "x")
+    assert ends(prior) == (low, high)
+    distribution = built(prior)
+    mass = whole.cdf(high) - whole.cdf(low)
+    x = whole.ppf(whole.cdf(low) + mass * np.array([1e-3, 0.2, 0.5, 0.99]))
+    np.testing.assert_allclose(distribution.log_prob(x), whole.logpdf(x) - np.log(mass), rtol=1e-8)
+    beyond = np.array([low - 1e-3, high + 1e-3])
+    assert (distribution.prob(beyond[np.isfinite(beyond)]).numpy() == 0).all()
+
+    drawn = distribution.sample(2000, seed=tf.constant([1, 2], tf.int32)).numpy()
+    assert ((drawn >= low) & (drawn <= high)).all()
+    shares = (whole.cdf(drawn) - whole.cdf(low)) / mass
+    assert stats.kstest(shares, "uniform").pvalue > 1e-3
+
+    # The way there from all numbers, with its Jacobian.
+    part = Part("x", (), support(prior), *ends(prior))
+    raw = np.linspace(-3, 3, 7)[:, None]
+    (value,) = constrain([part], tf.constant(raw))
+    assert ((value.numpy() > low) & (value.numpy() < high)).all()
+    step = 1e-5
+    (up,), (down,) = (constrain([part], tf.constant(raw + s)) for s in (step, -step))
+    slope = np.abs(up.numpy() - down.numpy()) / (2 * step)
+    np.testing.assert_allclose(log_jacobian([part], tf.constant(raw)), np.log(slope), atol=1e-4)
+    again = distribution.experimental_default_event_space_bijector().forward(raw[:, 0])
+    np.testing.assert_allclose(again, value, rtol=1e-12)
+
+
+def test_text_and_start_of_truncated_priors():
+    priors_ = {
+        "sigma": "normal(3, 1, ub=5)",
+        "x": "normal(0, 1, ub=-0.5)",
+        "f": "exponential(0.01, lb=2)",
+    }
+    model = hm.model(data(), "y ~ x + f", priors=priors_)
+    assert model.priors.loc["sigma", "prior"] == "normal(3, 1, ub=5), cut at 0"
+    assert model.priors.loc["f", "prior"] == "exponential(0.01, lb=2)"
+    joint = model._joint
+    centre, _ = joint.start()
+    values = dict(zip(joint.names, constrain(joint.parts, tf.constant(centre)), strict=True))
+    assert float(values["x"]) == pytest.approx(stats.norm.ppf(stats.norm.cdf(-0.5) / 2))
+    assert values["f"].numpy() == pytest.approx(2 + 100 * np.log(2))
+
+
+def test_a_constant_is_everywhere_but_in_the_sampler():
+    frame = data()
+    fixed = {"x": "constant(0.5)", "f": "constant(-1)", "1|g_sigma": "constant(2)"}
+    model = hm.model(frame, "y ~ x + f + (1 | g)", priors=fixed, family="student")
+    assert "x = 0.5" in str(model.equations())
+    assert "constant(0.5)" in model.code()
+    assert "x" not in model.plan().notes["sampled"].split(", ")
+    fit = model.fit(chains=2, warmup=100, draws=100, seed=1, progress=False, until="ess >= 10")
+    fit.add_posterior_predictive(seed=1).add_log_likelihood().add_prior(20, seed=1)
+    for part in (fit.posterior, fit.idata["prior"]):
+        assert (part["x"] == 0.5).all()
+        assert (part["f"] == -1).all()
+        assert (part["1|g_sigma"] == 2).all()
+    assert not any("never moved" in p.what for p in fit.check().problems)
+    table = fit.summary()
+    assert table.loc["x", ["mean", "sd"]].tolist() == [0.5, 0]
+    assert np.isnan(table.loc["x", "r_hat"])
+    assert np.isfinite(table.loc["sigma", "r_hat"])
+    fit.plot_trace(["x", "sigma"])
+    fit.plot_rank(["x", "f"])
+    fit.plot_forest(["f", "sigma"])
+    with pytest.raises(hm.ModelError, match="'f' is constant in this model: it has no density"):
+        fit.plot_densities("f")
+
+
+def test_a_constant_stays_one_in_a_file(tmp_path):
+    model = hm.model(data(), "y ~ x", priors={"x": "constant(0.5)"}, center=False)
+    fit = model.fit(chains=2, warmup=50, draws=50, seed=1, progress=False)
+    with xr.open_dataset(fit.save(tmp_path / "a.nc"), group="posterior", engine="h5netcdf") as kept:
+        assert kept["x"].attrs["constant"] == 1
+        assert "constant" not in kept["Intercept"].attrs
 
 
 def log_lkj(factor, eta):
@@ -161,6 +256,19 @@ def test_spaces_and_spellings_of_numbers_do_not_matter(text):
         ("normal(0, 1e999)", "the arguments must be finite"),
         ("uniform(2, 2)", "the lower end must be below the upper end"),
         ("lkj(0)", "concentration must be positive"),
+        ("normal(0, 1, lb=2, ub=1)", "the lower bound must be below the upper bound"),
+        ("normal(0, 1, lb=1, ub=1)", "the lower bound must be below the upper bound"),
+        ("exponential(1, lb=-1)", "the bounds must lie in its support, from 0 to inf"),
+        ("uniform(0, 5, ub=6)", "the bounds must lie in its support, from 0 to 5"),
+        ("normal(0, 1, lb=9)", "within the bounds there is only 0 of its probability"),
+        ("exponential(1, lb=30)", "there is only 9.4e-14 of its probability"),
+        ("normal(0, 1, lower=0)", "there is no argument lower"),
+        ("normal(0, scale=1)", "normal takes 2 numbers (loc, scale), not 1"),
+        ("normal(0, 1, lb=1e999)", "the arguments must be finite"),
+        ("normal(0, 1, lb=x)", "the arguments must be numbers"),
+        ("lkj(2, lb=0)", "there is no argument lb"),
+        ("constant(2, ub=3)", "there is no argument ub"),
+        ("constant(1, 2)", "constant takes 1 numbers (loc), not 2"),
     ],
 )
 def test_a_prior_that_cannot_be_read(text, says):
@@ -197,7 +305,13 @@ def test_a_key_that_names_nothing(key, guess):
     [
         ("sigma", "laplace(0, 1)", "sigma is positive"),
         ("sigma", "uniform(-1, 1)", "sigma is positive"),
-        ("sigma", "student_t(3, 1, 2)", "its location must be 0"),
+        ("sigma", "student_t(3, 1, 2)", "its location must be 0, or a bound lb=0 cut it there"),
+        ("sigma", "normal(0, 1, lb=-1)", "sigma is positive"),
+        ("sigma", "normal(0, 1, ub=0)", "sigma is positive"),
+        ("sigma", "laplace(0, 1, ub=1)", "sigma is positive"),
+        ("sigma", "constant(0)", "sigma is positive"),
+        ("group_sigma", "constant(-1)", "1|g_sigma is positive"),
+        ("g_cor", "constant(0)", "it needs lkj(eta)"),
         ("sigma", tfd.Normal(0.0, 1.0), "sigma is positive"),
         ("1|g_sigma", "logistic(0, 1)", "1|g_sigma is positive"),
         ("group_sigma", "lkj(2)", "it needs a distribution of numbers"),
@@ -249,6 +363,10 @@ TFP = {
     "truncated": (tfd.TruncatedNormal(0.0, 1.0, 0.0, 2.0), (0.0, 2.0)),
     "truncated below": (tfd.TruncatedNormal(1.0, 2.0, 0.0, np.inf), (0.0, np.inf)),
     "von mises": (tfd.VonMises(0.0, 1.0), (-np.pi, np.pi)),
+    "pareto": (tfd.Pareto(2.0, 3.0), (3.0, np.inf)),
+    "shifted half cauchy": (tfd.HalfCauchy(1.0, 1.0), (1.0, np.inf)),
+    "truncated above": (tfd.TruncatedNormal(0.0, 1.0, -np.inf, 0.0), (-np.inf, 0.0)),
+    "logit-normal": (tfd.LogitNormal(-1.5, 1.0), (0.0, 1.0)),
 }
 
 
@@ -257,8 +375,9 @@ def test_a_tfp_distribution_as_prior(name):
     distribution, expected = TFP[name]
     prior = read(distribution, "x")
     assert ends(prior) == pytest.approx(expected, rel=1e-12)
-    kind = {(True, True): "real", (False, True): "positive", (False, False): "interval"}
-    assert support(prior) == kind[np.isinf(expected[0]), np.isinf(expected[1])]
+    kind = {(True, True): "real", (False, False): "interval"}
+    half = "positive" if expected == (0.0, np.inf) else "half-line"
+    assert support(prior) == kind.get(tuple(np.isinf(expected)), half)
     again = built(prior)
     assert again.dtype == tf.float64
     x = distribution.sample(5, seed=tf.constant([1, 2], tf.int32))
@@ -290,9 +409,6 @@ def test_a_positive_tfp_distribution_fits_a_positive_parameter(name):
             tfd.TransformedDistribution(tfd.Normal(0.0, 1.0), tfb.Softplus()),
             "TransformedDistribution is not made of numbers alone; give",
         ),
-        (tfd.Pareto(2.0, 3.0), "its support, from 3 to inf, is none of"),
-        (tfd.HalfCauchy(1.0, 1.0), "its support, from 1 to inf, is none of"),
-        (tfd.TruncatedNormal(0.0, 1.0, -np.inf, 0.0), "its support, from -inf to 0, is none of"),
         (1.5, "give a string such as 'normal(0, 1)' or a TFP distribution, not float"),
         (None, "not NoneType"),
     ],
