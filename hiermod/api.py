@@ -646,8 +646,16 @@ def model(
         Not modified; only the columns that the formula names are read.
     formula : str
         For example ``"y ~ x + (1 + x | g)"``.
-    family : str
-        ``"gaussian"``, ``"bernoulli"``, ``"binomial"`` or ``"poisson"``.
+    family : str or Family
+        Of any number: ``"gaussian"``, ``"student"``, ``"skew_normal"``, ``"laplace"``,
+        ``"asym_laplace"``, ``"gumbel"``, ``"exgaussian"``, ``"von_mises"``. Of positive numbers:
+        ``"lognormal"``, ``"shifted_lognormal"``, ``"gamma"``, ``"weibull"``, ``"exponential"``,
+        ``"inverse_gaussian"``, ``"hurdle_gamma"``, ``"hurdle_lognormal"``. Of proportions:
+        ``"beta"``, ``"zero_inflated_beta"``. Of successes: ``"bernoulli"``, ``"binomial"``,
+        ``"beta_binomial"``, ``"zero_inflated_binomial"``, ``"zero_inflated_beta_binomial"``. Of
+        counts: ``"poisson"``, ``"negbinomial"``, ``"geometric"``, ``"zero_inflated_poisson"``,
+        ``"zero_inflated_negbinomial"``, ``"hurdle_poisson"``, ``"hurdle_negbinomial"``. Or a
+        `Family` of your own.
     link : str, optional
         The family's own by default.
     priors : mapping, optional

@@ -261,7 +261,10 @@ def read(value: Any, source: str) -> Prior:
         )
     fixed = isinstance(value, tfd.Deterministic) or not value.dtype.is_floating
     if fixed or value.experimental_default_event_space_bijector() is None:
-        raise PriorError(f"prior of {source!r}: the distribution must be continuous.")
+        raise PriorError(
+            f"prior of {source!r}: the distribution must be continuous. To fix a parameter, write a "
+            "constant, such as 'constant(2)'."
+        )
     try:
         code = custom_source(value)
         text = re.sub(r"np\.float64\((.*?)\)", r"\1", code.replace("tfd.", ""))
