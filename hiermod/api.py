@@ -707,8 +707,16 @@ def model(
         Not modified; only the columns that the formula names are read.
     formula : str or Formulas
         For example ``"y ~ x + (1 + x | g)"``; `hiermod.formula` gives other parameters a formula.
-    family : str
-        ``"gaussian"``, ``"bernoulli"``, ``"binomial"`` or ``"poisson"``.
+    family : str or Family
+        Of any number: ``"gaussian"``, ``"student"``, ``"skew_normal"``, ``"laplace"``,
+        ``"asym_laplace"``, ``"gumbel"``, ``"exgaussian"``, ``"von_mises"``. Of positive numbers:
+        ``"lognormal"``, ``"shifted_lognormal"``, ``"gamma"``, ``"weibull"``, ``"exponential"``,
+        ``"inverse_gaussian"``, ``"hurdle_gamma"``, ``"hurdle_lognormal"``. Of proportions:
+        ``"beta"``, ``"zero_inflated_beta"``. Of successes: ``"bernoulli"``, ``"binomial"``,
+        ``"beta_binomial"``, ``"zero_inflated_binomial"``, ``"zero_inflated_beta_binomial"``. Of
+        counts: ``"poisson"``, ``"negbinomial"``, ``"geometric"``, ``"zero_inflated_poisson"``,
+        ``"zero_inflated_negbinomial"``, ``"hurdle_poisson"``, ``"hurdle_negbinomial"``. Or a
+        `Family` of your own.
     link : str or mapping from parameter to str, optional
         Of the mean; or by parameter, ``{"mu": "log", "sigma": "softplus"}``. By default the
         family's own, and a log or logit for other parameters that have a formula.

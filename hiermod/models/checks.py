@@ -118,9 +118,9 @@ def _check_text(family: Family, what: str, where: str) -> None:
     kinds = [n for n in vars(lean.distributions) if n[0].isupper()]
     of_tfd = {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute) and _is_tfd(n.value)}
     for name in sorted(of_tfd - set(kinds)):
-        near = difflib.get_close_matches(name, kinds)
-        guess = did_you_mean(name, near, "Near") if near else ""
-        raise ModelError(f"{where}: there is no tfd.{name}. {guess}".rstrip())
+        near = difflib.get_close_matches(name, kinds, n=1)
+        guess = f" Did you mean {near[0]!r}?" if near else ""
+        raise ModelError(f"{where}: there is no tfd.{name}.{guess}")
 
 
 def _is_tfd(node: ast.expr) -> bool:

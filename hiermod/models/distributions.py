@@ -575,12 +575,16 @@ class Hurdle(Row):
 
 
 class Bounded(Row):
-    """Another distribution between two ends, drawn by its quantiles."""
+    """Another distribution between two ends, drawn by its quantiles.
 
-    def __init__(self, base: Any, low: Any, high: Any, name: str = "") -> None:
+    `mass` is its probability between them; given as a number it need not be compiled.
+    """
+
+    def __init__(self, base: Any, low: Any, high: Any, mass: Any = None, name: str = "") -> None:
         self.base = base
         shape = tf.zeros(base.batch_shape_tensor(), tf.float64)
         super().__init__(name=name, low=low, high=high, base=shape)
+        self.mass = self._below("high") - self._below("low") if mass is None else mass
 
     def _default_event_space_bijector(self) -> Any:
         return onto(*(tf.get_static_value(self.p[end]) for end in ("low", "high")))
@@ -590,16 +594,12 @@ class Bounded(Row):
         x, tail = self.p[end], tf.constant(float(end == "high"), tf.float64)
         return tf.where(tf.math.is_inf(x), tail, self.base.cdf(x))
 
-    def mass(self) -> tf.Tensor:
-        """Probability of the whole distribution between the ends."""
-        return self._below("high") - self._below("low")
-
     def _log_prob(self, y: tf.Tensor) -> tf.Tensor:
         inside = (y >= self.p["low"]) & (y <= self.p["high"])
-        return tf.where(inside, self.base.log_prob(y) - tf.math.log(self.mass()), -np.inf)
+        return tf.where(inside, self.base.log_prob(y) - tf.math.log(self.mass), -np.inf)
 
     def _quantile(self, p: tf.Tensor) -> tf.Tensor:
-        below = tf.minimum(self._below("low") + p * self.mass(), 1.0 - 2.0**-53)
+        below = tf.minimum(self._below("low") + p * self.mass, 1.0 - 2.0**-53)
         return tf.clip_by_value(self.base.quantile(below), self.p["low"], self.p["high"])
 
     def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:

@@ -109,8 +109,8 @@ class Prior:
         Numbers, one an argument; a tuple has one number per column of the term.
     custom : tfd.Distribution, optional
         The user's own.
-    bounds : (float, float), optional
-        What it is truncated to.
+    bounds : (float, float, float), optional
+        What it is truncated to, and the probability that the whole has there.
     """
 
     text: str
@@ -118,12 +118,12 @@ class Prior:
     distribution: Distribution | None
     arguments: tuple[Any, ...] = ()
     custom: Any = None
-    bounds: tuple[float, float] | None = None
+    bounds: tuple[float, ...] = ()
 
     @property
     def numbers(self) -> tuple[Any, ...]:
         """The arguments, and bounds if there are any."""
-        return (*self.arguments, *(self.bounds or ()))
+        return (*self.arguments, *self.bounds)
 
     @property
     def constant(self) -> bool:
@@ -230,13 +230,13 @@ def truncate(prior: Prior, bounds: tuple[float, float], text: str) -> Prior:
         If there is next to nothing of it.
     """
     found = replace(prior, text=text, bounds=bounds)
-    mass = float(evaluate(source(found, None)).mass())
+    mass = float(evaluate(source(found, None)).mass)
     if not mass >= LEAST_MASS:
         raise PriorError(
             f"prior of {prior.source!r}, {text!r}: within the bounds there is only {mass:.2g} of "
             "its probability. Move the bounds or the distribution."
         )
-    return found
+    return replace(found, bounds=(*bounds, mass))
 
 
 def read(value: Any, source: str) -> Prior:
@@ -261,7 +261,10 @@ def read(value: Any, source: str) -> Prior:
         )
     fixed = isinstance(value, tfd.Deterministic) or not value.dtype.is_floating
     if fixed or value.experimental_default_event_space_bijector() is None:
-        raise PriorError(f"prior of {source!r}: the distribution must be continuous.")
+        raise PriorError(
+            f"prior of {source!r}: the distribution must be continuous. To fix a parameter, write "
+            "for example 'constant(2)'."
+        )
     try:
         code = custom_source(value)
         text = re.sub(r"np\.float64\((.*?)\)", r"\1", code.replace("tfd.", ""))
@@ -389,7 +392,10 @@ def source(prior: Prior, numbers: str | None) -> str:
     ]
     pairs = zip(prior.distribution.arguments, values, strict=False)
     whole = f"tfd.{prior.distribution.tfp}({', '.join(f'{k}={v}' for k, v in pairs)})"
-    return f"Bounded({whole}, low={values[-2]}, high={values[-1]})" if prior.bounds else whole
+    if not prior.bounds:
+        return whole
+    pairs = zip(("low", "high", "mass"), values[len(prior.arguments) :], strict=False)
+    return f"Bounded({whole}, {', '.join(f'{k}={v}' for k, v in pairs)})"
 
 
 def _number(value: Any) -> str:
@@ -414,7 +420,7 @@ def ends(prior: Prior) -> tuple[float, float]:
         low = 0.0 if abs(low) < 1e-290 else float(low)
         return (-np.inf if low < -1e290 else low), (np.inf if high > 1e290 else float(high))
     if prior.bounds:
-        return prior.bounds
+        return prior.bounds[0], prior.bounds[1]
     if prior.distribution.name == "uniform":
         return prior.arguments
     if prior.constant:
