@@ -496,15 +496,8 @@ def _bounded(family: Family, response: Response) -> str:
 
     # Counts are 0 or more.
     least = -0.5 if family.counts else "-np.inf" if np.isinf(family.lower) else family.lower
-    expression = family.tails
-    if response.truncated:
-        expression = (
-            f"Truncated({expression}, least={least}, {given('lower', 'upper')}, "
-            f"counts={family.counts})"
-        )
-    if response.status is not None:
-        expression = f"Censored({expression}, least={least}, {given('status', 'y2')})"
-    return expression
+    names = given("status", "y2", "lower", "upper")
+    return f"Bounded({family.tails}, least={least}, {names}, counts={family.counts})"
 
 
 def likelihood(family: Family, link: Link) -> str:
