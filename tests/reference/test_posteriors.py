@@ -79,13 +79,6 @@ def admissions():
     return hm.load_data("UCBadmit").rename(columns={"applicant.gender": "gender"})
 
 
-def divorces():
-    frame = hm.load_data("WaffleDivorce").rename(
-        columns={"Divorce": "D", "Marriage": "M", "MedianAgeMarriage": "A"}
-    )[["D", "M", "A"]]
-    return (frame - frame.mean()) / frame.std(ddof=1)
-
-
 def effects(posterior, group, **names):
     """Deviations of a group with an intercept and a slope, dimensions (level, effect)."""
     parts = [posterior[f"{effect}|{group}"] for effect in names.values()]
