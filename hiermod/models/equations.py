@@ -83,6 +83,9 @@ class _Text:
     def note(self, text: str) -> str:
         return text
 
+    def hypotenuse(self, one: str, other: str) -> str:
+        return f"sqrt({one}^2 + {other}^2)"
+
     def trials(self) -> str:
         return "trials[i]"
 
@@ -157,6 +160,9 @@ class _Latex:
     def note(self, text: str) -> str:
         return rf"\text{{{text}}}" if text else ""
 
+    def hypotenuse(self, one: str, other: str) -> str:
+        return rf"\sqrt{{{one}^2 + {other}^2}}"
+
     def trials(self) -> str:
         return "n_i"
 
@@ -190,8 +196,14 @@ def equations(specification: Specification) -> Equations:
 def _lines(s: Specification, n: _Text | _Latex) -> Iterator[tuple[str, str, str]]:
     mean = n.mean(s)
     arguments = [n.trials()] if s.family.trials else []
-    arguments += [mean, *(n.parameter(p) for p in s.auxiliary)]
-    yield n.column(s.design.response.name), "~", n.call(s.family.called, ", ".join(arguments))
+    response, parameters = s.design.response, {p.name: n.parameter(p) for p in s.auxiliary}
+    if response.se is not None:
+        se, sigma = n.column("se"), parameters.pop("sigma", None)
+        parameters = {"sigma": n.hypotenuse(sigma, se) if sigma else se, **parameters}
+    given = [word for word in response.decorations if word != "known standard errors"]
+    note = n.note(f"   with {' and '.join(given)}" if given else "")
+    arguments += [mean, *parameters.values()]
+    yield n.column(response.name), "~", n.call(s.family.called, ", ".join(arguments)) + note
     yield n.link(s, mean), "=", " + ".join(_terms(s, n))
     for g in s.groups:
         yield from _effects(g, n)
