@@ -108,7 +108,12 @@ class SkewNormal(Row):
 def log_reached(z: tf.Tensor) -> tf.Tensor:
     """log(1 - exp(-exp(z))), which is z far below zero."""
     small = z < -30.0
-    return tf.where(small, z, tfp.math.log1mexp(tf.exp(tf.where(small, tf.zeros_like(z), z))))
+    return tf.where(small, z, tfp.math.log1mexp(growth(tf.where(small, tf.zeros_like(z), z))))
+
+
+def growth(z: tf.Tensor) -> tf.Tensor:
+    """exp(z), finite for all z: else derivatives of rows that do not use it would not be."""
+    return tf.exp(tf.minimum(z, 700.0))
 
 
 def log_or(p: tf.Tensor, far: tf.Tensor) -> tf.Tensor:
@@ -146,7 +151,7 @@ class Gumbel(tfd.Gumbel):  # type: ignore[name-defined]
     """With logarithms of its tails."""
 
     def _log_cdf(self, y: tf.Tensor) -> tf.Tensor:
-        return -tf.exp((self.loc - y) / self.scale)
+        return -growth((self.loc - y) / self.scale)
 
     def _log_survival_function(self, y: tf.Tensor) -> tf.Tensor:
         return log_reached((self.loc - y) / self.scale)
@@ -461,7 +466,7 @@ class Weibull(Row):
         return log_reached(self.p["shape"] * (tf.math.log(y) - self._log_scale()))
 
     def _log_survival_function(self, y: tf.Tensor) -> tf.Tensor:
-        return -tf.exp(self.p["shape"] * (tf.math.log(y) - self._log_scale()))
+        return -growth(self.p["shape"] * (tf.math.log(y) - self._log_scale()))
 
     def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
         unit = -tf.math.log(self._uniform(n, seed))
@@ -614,6 +619,7 @@ HELPERS = {
         stirling,
         rising,
         chances,
+        growth,
         log_reached,
         log_or,
         with_slope,

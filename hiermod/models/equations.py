@@ -84,6 +84,9 @@ class _Text:
     def note(self, text: str) -> str:
         return text
 
+    def hypotenuse(self, one: str, other: str) -> str:
+        return f"sqrt({one}^2 + {other}^2)"
+
     def trials(self) -> str:
         return "trials[i]"
 
@@ -158,6 +161,9 @@ class _Latex:
     def note(self, text: str) -> str:
         return rf"\text{{{text}}}" if text else ""
 
+    def hypotenuse(self, one: str, other: str) -> str:
+        return rf"\sqrt{{{one}^2 + {other}^2}}"
+
     def trials(self) -> str:
         return "n_i"
 
@@ -192,8 +198,15 @@ def _lines(s: Specification, n: _Text | _Latex) -> Iterator[tuple[str, str, str]
     of_row = {"": n.mean(s)} | {p.parameter: n.column(p.parameter) for p in s.others}
     known = of_row | {p.name: n.parameter(p) for p in s.auxiliary}
     arguments = [n.trials()] if s.family.trials else []
-    arguments += [known[name] for name in ("", *s.family.parameters)]
-    yield n.column(s.design.response.name), "~", n.call(s.family.called, ", ".join(arguments))
+    response, names = s.design.response, list(s.family.parameters)
+    if response.se is not None:
+        se = n.column("se")
+        known["sigma"] = n.hypotenuse(known["sigma"], se) if "sigma" in known else se
+        names = ["sigma", *(name for name in names if name != "sigma")]
+    arguments += [known[name] for name in ("", *names)]
+    given = [word for word in response.decorations if word != "known standard errors"]
+    note = n.note(f"   with {' and '.join(given)}" if given else "")
+    yield n.column(response.name), "~", n.call(s.family.called, ", ".join(arguments)) + note
     for predictor in s.predictors:
         left = n.link(predictor.link, of_row[predictor.parameter])
         yield left, "=", " + ".join(_terms(predictor, n))
