@@ -196,6 +196,8 @@ class _Reader:
         if any(getattr(part, field) for field in fields.values()):
             fail(self.source, call, f"{name}() is given twice", "Keep one of them.")
         given: dict[str, Any] = {fields[w]: self.given(fields[w], node) for w, node in pairs}
+        if not any(given.values()):
+            fail(self.source, call, f"{call.function}() gives nothing", _USAGE[name])
         return replace(part, **given)
 
     def given(self, field: str, node: Node) -> Node | bool | None:

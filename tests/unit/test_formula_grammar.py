@@ -263,6 +263,7 @@ REFUSED = [
     ("se(y, s) | se(s) ~ x", "se(s)", "se() is given twice", "Keep one"),
     ("y | cens() ~ x", "cens()", "not the arguments of cens()", "y | cens(status)"),
     ("truncated(y) ~ x", "truncated(y)", "not the arguments of truncated()", "one of them"),
+    ("y | trunc(None, ub=None) ~ x", "trunc(None, ub=None)", "trunc() gives nothing", "lb=0"),
     ("truncated(y, 1, lb=2) ~ x", "truncated(y, 1, lb=2)", "not the arguments", "lb=0"),
     ("y ~ trunc(x)", "trunc", "trunc() belongs to the left", ""),
     ("y ~ censored(x)", "censored", "censored() belongs to the left", ""),
