@@ -579,7 +579,7 @@ class Hurdle(Row):
         return (1.0 - self.p["zero"]) * square - self._mean() ** 2
 
 
-class Bounded(Row):
+class Truncated(Row):
     """Another distribution between two ends, drawn by its quantiles.
 
     `mass` is its probability between them; given as a number it need not be compiled.
@@ -647,7 +647,7 @@ OWN = {
         InverseGaussian,
         Inflated,
         Hurdle,
-        Bounded,
+        Truncated,
     )
 }
 """By name, for the expressions of likelihoods."""

@@ -395,7 +395,7 @@ def source(prior: Prior, numbers: str | None) -> str:
     if not prior.bounds:
         return whole
     pairs = zip(("low", "high", "mass"), values[len(prior.arguments) :], strict=False)
-    return f"Bounded({whole}, {', '.join(f'{k}={v}' for k, v in pairs)})"
+    return f"Truncated({whole}, {', '.join(f'{k}={v}' for k, v in pairs)})"
 
 
 def _number(value: Any) -> str:
