@@ -269,7 +269,13 @@ def specify(
             raise ModelError(f"family {kind.name!r} has no parameter {name!r}. It has: {known}.")
     chosen = _links(kind, link, design)
     plain, kind = kind, families.decorated(kind, chosen[""], design.response)
-    identifiers = _Identifiers({*links.RESERVED, *kind.parameters})
+    for name in set(design.parameters) - set(kind.parameters):
+        raise ModelError(
+            f"known standard errors take the place of {name!r}, which has a formula: write "
+            f"se({design.response.name}, s, {name}=True) to keep both."
+        )
+    functions = {f"linear_predictor_{name}" for name in design.parameters}
+    identifiers = _Identifiers({*links.RESERVED, *functions, *kind.parameters})
     rules = {
         name: defaults.Defaults.of(part, kind, chosen[name], center and part.intercept)
         if not name

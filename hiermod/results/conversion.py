@@ -176,7 +176,7 @@ def attributes(s: Specification, draws: Draws | None = None) -> dict[str, Any]:
     """Attributes of a group: which library made it, from what, and how."""
     out = _made_by() | {
         "modeling_interface": "hiermod",
-        "formula": s.design.formula.text,
+        "formula": ", ".join(p.design.formula.text for p in s.predictors),
         "family": s.family.name,
         "link": s.link.name,
         "center": int(s.center),

@@ -25,6 +25,8 @@ def data(n=90, seed=1):
             "f": rng.choice(list("ab"), n),
             "y": rng.normal(size=n),
             "k": rng.poisson(2.0, n),
+            "s": rng.uniform(0.5, 1.0, n),
+            "linear_predictor_sigma": rng.normal(size=n),
         }
     )
 
@@ -87,6 +89,21 @@ def test_the_program_defines_the_same_joint_distribution():
     np.testing.assert_allclose(
         scope["joint"].log_prob(values), model.joint.log_prob(values), rtol=1e-12
     )
+
+
+def test_known_standard_errors_beside_a_formula_for_sigma():
+    parts = hm.formula("se(y, s, sigma=True) ~ linear_predictor_sigma", sigma="~ w")
+    model = hm.model(data(), parts, center=False)
+    v, values = parts_at(model)
+    frame = data()
+    found = model.joint.model[-1](*reversed(values)).log_prob(frame["y"].to_numpy()).numpy()
+    mu = (
+        v["Intercept"][:, None]
+        + values[1].numpy()[:, None] * frame["linear_predictor_sigma"].to_numpy()
+    )
+    sigma = np.exp(v["sigma_Intercept"][:, None] + v["sigma_w"][:, None] * frame["w"].to_numpy())
+    expected = stats.norm.logpdf(frame["y"], mu, np.hypot(sigma, frame["s"].to_numpy())).sum(-1)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
 def test_names_and_classes_of_priors():
@@ -176,6 +193,11 @@ def test_without_formulas_the_design_is_the_plain_one():
             lambda: hm.model(data(), hm.formula("y ~ x", sigma="~ w"), link={"sigma": "logit"}),
             hm.ModelError,
             "Did you mean 'log'? Allowed: log, softplus, squareplus.",
+        ),
+        (
+            lambda: hm.model(data(), hm.formula("se(y, s) ~ x", sigma="~ w")),
+            hm.ModelError,
+            "write se(y, s, sigma=True)",
         ),
         (
             lambda: hm.model(data(), "y ~ x", link={"sigma": "log"}),
