@@ -12,6 +12,8 @@ import hiermod as hm
 from hiermod.inference.diagnostics import pareto_k
 from hiermod.inference.hmc import value_and_gradient
 
+pytestmark = pytest.mark.density
+
 
 def data(n=400, seed=1):
     rng = np.random.default_rng(seed)

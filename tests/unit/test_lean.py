@@ -10,6 +10,8 @@ from scipy import stats
 
 from hiermod.models import lean
 
+pytestmark = pytest.mark.density
+
 tfd = tfp.distributions
 AT = np.array([-100.0, -40.0, -3.0, -1e-9, 0.0, 1e-9, 0.4, 40.0, 100.0])
 

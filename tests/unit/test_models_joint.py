@@ -14,6 +14,8 @@ from scipy import special, stats
 import hiermod as hm
 from hiermod.models.joint import Part, constrain, log_jacobian
 
+pytestmark = pytest.mark.density
+
 tfd = tfp.distributions
 SEED = tf.constant([5, 6], tf.int32)
 N = 36

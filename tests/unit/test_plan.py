@@ -16,6 +16,8 @@ from hiermod.models import marginal
 from hiermod.models.compress import compress
 from hiermod.models.joint import arrays
 
+pytestmark = pytest.mark.density
+
 
 def data(n=60, seed=1):
     rng = np.random.default_rng(seed)
