@@ -92,25 +92,28 @@ class Defaults:
 
     @classmethod
     def of_parameter(
-        cls, design: Design, response: Response, family: Family, name: str, center: bool
+        cls, design: Design, response: Response, family: Family, name: str, link: Link, center: bool
     ) -> Defaults:
-        """Of the linear predictor of a parameter beside the mean, on its default link."""
+        """Of the linear predictor of a parameter beside the mean."""
         auxiliary = family.parameters[name]
-        probability, real = auxiliary.support == "probability", auxiliary.support == "real"
-        typical = 0.0 if real or probability else np.log(auxiliary.typical)
-        if "sd}" in auxiliary.prior:  # a standard deviation of the response, on the log scale
-            typical = np.log(float(np.std(family.scaled(response.values))) or 1.0)
-        scale = (1.5 if probability else 2.5) ** 2
+        probability, typical = auxiliary.support == "probability", auxiliary.typical
+        if "sd}" in auxiliary.prior:  # a standard deviation of the response
+            typical = float(np.std(family.scaled(response.values))) or 1.0
+        location, unit = 0.0, 1.0
+        if auxiliary.support == "positive":
+            location = float(evaluate(link.eta, mean=typical))
+            unit = 1.0 if link.name == "log" else typical
+        variance = ((1.5 if probability else 2.5) * unit) ** 2
         if not center:
-            scale += sum((2.5 / spread_of(x) * x.mean()) ** 2 for x in design.X.T)
+            variance += sum((2.5 * unit / spread_of(x) * x.mean()) ** 2 for x in design.X.T)
         return cls(
-            float(typical),
-            1.0,
+            location,
+            unit,
             1.0,
             0.0,
             probability,
-            intercept_scale=float(np.sqrt(scale)),
-            whole=1.0,
+            intercept_scale=float(np.sqrt(variance)),
+            whole=unit,
             intercept_free=not design.intercept,
         )
 
@@ -164,7 +167,7 @@ def typical_eta(design: Design, family: Family, link: Link) -> float:
     mean = float(np.mean(y) if trials is None else np.sum(y) / max(np.sum(trials), 1.0))
     if not family.location:
         mean = float(np.clip(mean, 0.05, 0.95))
-    elif link.name != "identity" and (family.counts or family.lower < 0):
+    elif link.name != "identity" and (family.counts or np.isneginf(family.lower)):
         mean = max(mean, 0.1)
     offset = 0.0 if design.offset is None else float(np.mean(design.offset))
     return float(evaluate(link.eta, mean=mean)) - offset

@@ -280,7 +280,7 @@ def specify(
         name: defaults.Defaults.of(part, kind, chosen[name], center and part.intercept)
         if not name
         else defaults.Defaults.of_parameter(
-            part, design.response, kind, name, center and part.intercept
+            part, design.response, kind, name, chosen[name], center and part.intercept
         )
         for name, part in _parts(design)
     }

@@ -135,6 +135,28 @@ def test_names_and_classes_of_priors():
     )
 
 
+def test_default_priors_are_on_the_scale_of_the_link():
+    frame = data().assign(y=lambda d: 100 * d["y"])
+    spread = frame["y"].std(ddof=0)
+    for link, location, unit in (
+        ("log", np.log(spread), 1.0),
+        ("softplus", np.log(np.expm1(spread)), spread),
+        ("squareplus", spread - 1 / spread, spread),
+    ):
+        model = hm.model(frame, hm.formula("y ~ x", sigma="~ w"), link={"sigma": link})
+        expected = f"normal({location:.4g}, {2.5 * unit:.4g})"
+        assert model.priors.loc["sigma_Intercept", "prior"] == expected
+        slope = f"normal(0, {2.5 * unit / frame['w'].std(ddof=0):.4g})"
+        assert model.priors.loc["sigma_w", "prior"] == slope
+
+
+def test_a_mean_direction_may_be_negative():
+    angles = pd.DataFrame({"y": [-2.0, -1.5, -1.8, -1.2]})
+    model = hm.model(angles, "y ~ 1", family="von_mises")
+    location = np.tan(angles["y"].mean() / 2)
+    assert model.priors.loc["Intercept", "prior"] == f"normal({location:.4g}, 2.5)"
+
+
 def test_equations():
     model = hm.model(data(), hm.formula("y ~ x", sigma="~ w + (1 | g)"), center=False)
     lines = [" ".join(line.split()) for line in str(model.equations()).splitlines()]
