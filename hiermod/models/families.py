@@ -26,8 +26,6 @@ class FamilyParameter:
         Its default prior, where ``{sd}`` is the standard deviation of the response (of its
         logarithm, if the family's `log_scale` is true), ``{per_sd}`` one over it and ``{least}``
         the smallest response.
-    symbol : str
-        In LaTeX.
     support : str
         ``"positive"``, ``"probability"`` or ``"real"``.
     typical : float
@@ -35,7 +33,6 @@ class FamilyParameter:
     """
 
     prior: str
-    symbol: str = ""
     support: str = "positive"
     typical: float = 1.0
 
@@ -156,11 +153,11 @@ LOGISTIC = 'data["total"] * ({logit_mean}) - data["count"] * tf.math.softplus({l
 RATE = 'data["total"] * ({log_mean}) - data["count"] * tf.exp({log_mean})'
 """Of counts."""
 
-SIGMA = FamilyParameter("exponential({per_sd})", r"\sigma")
-NU = FamilyParameter("gamma(2, 0.1)", r"\nu", typical=5.0)
-SHAPE = FamilyParameter("gamma(2, 0.5)", r"\alpha")
-PHI = FamilyParameter("gamma(2, 0.1)", r"\phi", typical=5.0)
-ZERO = FamilyParameter("beta(1, 1)", r"\pi", "probability", typical=0.1)
+SIGMA = FamilyParameter("exponential({per_sd})")
+NU = FamilyParameter("gamma(2, 0.1)", typical=5.0)
+SHAPE = FamilyParameter("gamma(2, 0.5)")
+PHI = FamilyParameter("gamma(2, 0.1)", typical=5.0)
+ZERO = FamilyParameter("beta(1, 1)", "probability", typical=0.1)
 
 POISSON = "tfd.Poisson(log_rate={log_mean})"
 NEGATIVE_BINOMIAL = "NegativeBinomial(log_mean={log_mean}, shape=shape)"
@@ -196,7 +193,7 @@ _ALL = (
         "skew_normal",
         "SkewNormal(mean={mean}, sd=sigma, alpha=alpha)",
         REAL,
-        {"sigma": SIGMA, "alpha": FamilyParameter("normal(0, 4)", r"\alpha", "real")},
+        {"sigma": SIGMA, "alpha": FamilyParameter("normal(0, 4)", "real")},
     ),
     Family("laplace", LAPLACE, REAL, {"sigma": SIGMA}, tails=LAPLACE),
     Family(
@@ -205,7 +202,7 @@ _ALL = (
         REAL,
         {
             "sigma": SIGMA,
-            "quantile": FamilyParameter("beta(1, 1)", "q", "probability", typical=0.5),
+            "quantile": FamilyParameter("beta(1, 1)", "probability", typical=0.5),
         },
         tails=ASYMMETRIC,
     ),
@@ -220,13 +217,13 @@ _ALL = (
         "exgaussian",
         "ExGaussian(mean={mean}, scale=sigma, beta=beta)",
         REAL,
-        {"sigma": SIGMA, "beta": FamilyParameter("exponential({per_sd})", r"\beta")},
+        {"sigma": SIGMA, "beta": FamilyParameter("exponential({per_sd})")},
     ),
     Family(
         "von_mises",
         "tfd.VonMises(loc={mean}, concentration=kappa)",
         ("tan_half",),
-        {"kappa": FamilyParameter("gamma(2, 0.1)", r"\kappa")},
+        {"kappa": FamilyParameter("gamma(2, 0.1)")},
         lower=-np.pi,
         upper=np.pi,
     ),
@@ -244,7 +241,7 @@ _ALL = (
         "shifted_lognormal",
         SHIFTED,
         ("identity",),
-        {"sigma": SIGMA, "ndt": FamilyParameter("uniform(0, {least})", r"\tau", typical=0.0)},
+        {"sigma": SIGMA, "ndt": FamilyParameter("uniform(0, {least})", typical=0.0)},
         lower=0,
         ends="()",
         log_scale=True,
@@ -272,7 +269,7 @@ _ALL = (
         "inverse_gaussian",
         "InverseGaussian(log_mean={log_mean}, shape=shape)",
         POSITIVE,
-        {"shape": FamilyParameter("gamma(1, 0.1)", r"\lambda")},
+        {"shape": FamilyParameter("gamma(1, 0.1)")},
         lower=0,
         ends="()",
     ),

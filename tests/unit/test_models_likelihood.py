@@ -687,7 +687,7 @@ def test_a_family_of_the_users_own_has_the_same_rights():
         "own_lognormal",
         likelihood="tfd.LogNormal(loc={mean}, scale=sigma)",
         links=("identity",),
-        parameters={"sigma": hm.FamilyParameter("exponential({per_sd})", r"\sigma")},
+        parameters={"sigma": hm.FamilyParameter("exponential({per_sd})")},
         lower=0,
         ends="()",
         log_scale=True,
