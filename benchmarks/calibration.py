@@ -33,6 +33,8 @@ OWN = {
     "phi": "gamma(4, 0.4)",
     "zi": "beta(2, 5)",
     "hu": "beta(2, 5)",
+    "threshold": "normal(0, 1.5)",
+    "disc": "constant(1)",
 }
 """Priors of the parameters of families; the defaults depend on the data."""
 
@@ -62,7 +64,9 @@ def ranks(case: str, simulations: int) -> pd.DataFrame:
     rng = np.random.default_rng(1)
     frame = pd.DataFrame({"g": np.repeat(np.arange(12), 8), "x": rng.normal(size=96)})
     frame["n"], frame["y"] = 10, np.arange(96) % 2
-    if not FAMILIES[family].counts:
+    if FAMILIES[family].categories:
+        frame["y"] = 1 + np.arange(96) % 4
+    elif not FAMILIES[family].counts:
         frame["y"] = 0.3 + 0.4 * frame["y"]
 
     def model(y: np.ndarray) -> hm.Model:
@@ -78,6 +82,8 @@ def ranks(case: str, simulations: int) -> pd.DataFrame:
     names = [n for n in truth.data_vars if not set(truth[n].dims) - {"chain", "draw"}]
     rows = []
     for i in range(simulations):
+        if FAMILIES[family].categories and len(np.unique(simulated[i])) < 4:
+            continue  # refused, and what is left out by the data alone does not bias the ranks
         fit = model(simulated[i]).fit(seed=i, progress=False, target_accept=0.9)
         row = {}
         for name in names:

@@ -114,6 +114,10 @@ class Response:
         Upper ends of the intervals.
     lower, upper : float64 array, shape (N,), optional
         Bounds outside of which a response is not observed at all.
+    levels : tuple of str
+        Of a categorical response, of which the values are numbers from 0.
+    ordered : bool
+        Whether their order means something.
     """
 
     name: str
@@ -126,6 +130,8 @@ class Response:
     y2: FloatArray | None = None
     lower: FloatArray | None = None
     upper: FloatArray | None = None
+    levels: tuple[str, ...] = ()
+    ordered: bool = False
 
     @property
     def given(self) -> dict[str, FloatArray]:

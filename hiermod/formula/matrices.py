@@ -122,7 +122,10 @@ def design(
     _check_common(X, common.terms, formula)
     return Design(
         formula=formula,
-        response=_response(formula, scope, values=response, trials=response),
+        response=replace(
+            _response(formula, scope, values=response, trials=response),
+            ordered=response and _in_order(formula, frame),
+        ),
         intercept=formula.intercept,
         X=X,
         terms=common.terms,
@@ -330,8 +333,10 @@ def _offset(formula: Formula, scope: Scope) -> FloatArray | None:
 def _response(formula: Formula, scope: Scope, *, values: bool, trials: bool) -> Response:
     """The left-hand side: all of it if values are asked for, trials as far as they are known."""
     part, n_rows = formula.response, len(scope.data)
-    numbers = _numbers(part.value, "response", scope) if values else np.full(n_rows, np.nan)
-    given = {
+    numbers, levels = np.full(n_rows, np.nan), None
+    if values:
+        numbers, levels = _response_values(part.value, scope)
+    given: dict[str, Any] = {
         name: _status(node, scope) if name == "status" else _numbers(node, what, scope)
         for name, what in _GIVEN.items()
         if values and (node := getattr(part, name)) is not None
@@ -339,7 +344,22 @@ def _response(formula: Formula, scope: Scope, *, values: bool, trials: bool) -> 
     if part.trials is not None:
         readable = trials or not part.trials.names()
         given["trials"] = _numbers(part.trials, "trials", scope) if readable else np.ones(n_rows)
-    return Response(label(part.name), numbers, keeps_sigma=part.keeps_sigma, **given)
+    return Response(
+        label(part.name),
+        numbers,
+        keeps_sigma=part.keeps_sigma,
+        levels=tuple(map(str, levels or ())),
+        **given,
+    )
+
+
+def _response_values(node: Node, scope: Scope) -> tuple[FloatArray, list[Any] | None]:
+    """The modelled values, those of a categorical response numbers from 0, and its levels."""
+    value = row_values(node, scope, len(scope.data)) if node.names() else None
+    if isinstance(value, pd.Series) and (levels := levels_of(value)) is not None:
+        codes: FloatArray = np.asarray(value.cat.codes, np.float64)
+        return codes, levels
+    return _numbers(node, "response", scope), None
 
 
 _GIVEN = {
@@ -375,7 +395,7 @@ def _status(node: Node, scope: Scope) -> FloatArray:
 
 
 def _numbers(node: Node, what: str, scope: Scope) -> FloatArray:
-    """Value of an expression for every row, shape (N,); two levels of a response are 0 and 1."""
+    """Value of an expression for every row, shape (N,)."""
     n_rows = len(scope.data)
     if not node.names():
         constant = node.evaluate(scope)
@@ -387,7 +407,8 @@ def _numbers(node: Node, what: str, scope: Scope) -> FloatArray:
         raise DataError(f"the {what} {node.text!r} must be one column of numbers.")
     levels = levels_of(value)
     if levels is not None:
-        value = _zero_one(value, levels, what)
+        shown = ", ".join(map(str, levels[:10]))
+        raise DataError(f"the {what} {value.name!r} must be numeric; it has the levels {shown}.")
     numbers = value.to_numpy(dtype=np.float64)
     bad = int((~np.isfinite(numbers)).sum())
     if bad:
@@ -395,14 +416,8 @@ def _numbers(node: Node, what: str, scope: Scope) -> FloatArray:
     return numbers
 
 
-def _zero_one(value: pd.Series, levels: list[Any], what: str) -> pd.Series:
-    """A response with two levels, of which the second counts as 1."""
-    shown = ", ".join(map(str, levels[:10]))
-    if what != "response":
-        raise DataError(f"the {what} {value.name!r} must be numeric; it has the levels {shown}.")
-    if len(levels) != 2:
-        raise DataError(
-            f"the response {value.name!r} is categorical with {len(levels)} level(s): {shown}. "
-            "It must have two, of which the second counts as 1, or be numeric."
-        )
-    return value.cat.codes
+def _in_order(formula: Formula, frame: pd.DataFrame) -> bool:
+    """Whether the response is a column of categories whose order means something."""
+    node = formula.response.value
+    dtype = frame[node.name].dtype if isinstance(node, Name) else None
+    return isinstance(dtype, pd.CategoricalDtype) and bool(dtype.ordered)

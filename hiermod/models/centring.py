@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hiermod.formula.design import Design, Group
 from hiermod.models import families
-from hiermod.models.defaults import typical_eta
+from hiermod.models.defaults import shares, typical_eta
 from hiermod.models.links import Link, evaluate
 
 FloatArray = NDArray[np.float64]
@@ -82,6 +82,11 @@ class _Residuals:
         self._arguments = {
             "data": {"trials": response.trials},
             **{name: np.array([p.typical]) for name, p in family.parameters.items()},
+            **{
+                name: evaluate(link.eta, mean=shares(response)).numpy()[np.newaxis]
+                for name, p in family.parameters.items()
+                if p.thresholds
+            },
         }
         self._y = tf.constant(response.values)
         self._weights = np.ones(design.n_rows) if response.weights is None else response.weights

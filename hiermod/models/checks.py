@@ -23,7 +23,12 @@ if TYPE_CHECKING:
 SCALES = ("mean", "log_mean", "logit_mean")
 """Placeholders of expressions."""
 
-SUPPORTS = {"positive": (0.0, np.inf), "probability": (0.0, 1.0), "real": (-np.inf, np.inf)}
+SUPPORTS = {
+    "positive": (0.0, np.inf),
+    "probability": (0.0, 1.0),
+    "real": (-np.inf, np.inf),
+    "ordered": (-np.inf, np.inf),
+}
 
 ETA = np.tile([-2.0, -0.5, 0.5, 2.0], (3, 1))
 """Linear predictors at which expressions are tried: three draws of four rows."""
@@ -130,7 +135,9 @@ def _is_tfd(node: ast.expr) -> bool:
 def _responses(family: Family) -> Any:
     """Responses in the support, shape (responses, 1, 1)."""
     low, high = family.lower, 10.0 if family.trials else family.upper
-    if family.counts:
+    if family.categories:
+        y = np.arange(1.0, 5.0)
+    elif family.counts:
         y = np.arange(max(low, 0.0), min(high, 10.0) + 1)
     elif np.isfinite([low, high]).all():
         y = low + (high - low) * np.array([0.1, 0.3, 0.5, 0.9])
@@ -145,7 +152,10 @@ def _arguments(family: Family) -> dict[str, Any]:
     """Values for an expression at `ETA`."""
     factors = np.array([[1.0], [0.9], [0.8]])
     data = {"trials": tf.fill([4], np.float64(10))}
-    return {"data": data} | {n: factors * p.typical for n, p in family.parameters.items()}
+    between = np.array([[[-1.0, 0.5, 2.0]]])
+    return {"data": data} | {
+        n: between if p.thresholds else factors * p.typical for n, p in family.parameters.items()
+    }
 
 
 def _try_likelihood(family: Family, link: Link, where: str) -> None:

@@ -1,4 +1,7 @@
-"""Rows with equal predictors, summed up: their log-likelihood depends on a few sums only."""
+"""Rows with equal predictors, summed up: their log-likelihood depends on a few sums only.
+
+Of families without such sums, rows that are equal in everything are counted.
+"""
 
 from __future__ import annotations
 
@@ -52,6 +55,31 @@ def compress(s: Specification, arrays: Arrays) -> Arrays:
         mean = total / np.where(kept, count, 1.0)
         out["within"] = sums((y - mean[codes]) ** 2)[kept]
     return out
+
+
+def count_equal(arrays: Arrays) -> Arrays:
+    """Rows that are equal in everything but their weights, once.
+
+    Parameters
+    ----------
+    arrays : dict
+        The ``data`` of the program.
+
+    Returns
+    -------
+    dict
+        The ``data`` of the rows that are left, all with the weight 1 if there are weights, and
+        ``count``: how many each stands for, by weight.
+    """
+    inputs = {k: v for k, v in arrays.items() if k != "weights"}
+    codes = _codes(inputs, len(arrays["y"]))
+    _, first = np.unique(codes, return_index=True)
+    count = np.bincount(codes, arrays.get("weights"), minlength=len(first)).astype(np.float64)
+    first, count = first[count > 0], count[count > 0]
+    out = {k: np.ascontiguousarray(v[..., first]) for k, v in inputs.items()}
+    if "weights" in arrays:
+        out["weights"] = np.ones(len(first))
+    return out | {"count": count}
 
 
 def _codes(inputs: Arrays, rows: int) -> NDArray[np.int64]:

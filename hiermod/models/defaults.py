@@ -163,6 +163,8 @@ def is_index(columns: FloatArray) -> bool:
 
 def typical_eta(design: Design, family: Family, link: Link) -> float:
     """The linear predictor that gives the mean response, kept off the ends of its support."""
+    if family.categories:  # their thresholds carry the level
+        return 0.0 if design.offset is None else -float(np.mean(design.offset))
     y, trials = family.scaled(design.response.values), design.response.trials
     mean = float(np.mean(y) if trials is None else np.sum(y) / max(np.sum(trials), 1.0))
     if not family.location:
@@ -171,6 +173,12 @@ def typical_eta(design: Design, family: Family, link: Link) -> float:
         mean = max(mean, 0.1)
     offset = 0.0 if design.offset is None else float(np.mean(design.offset))
     return float(evaluate(link.eta, mean=mean)) - offset
+
+
+def shares(response: Response) -> FloatArray:
+    """Of the rows up to each category but the last, shape (K - 1,)."""
+    counts = np.bincount(response.values.astype(int))[1:]
+    return np.asarray(counts.cumsum()[:-1] / counts.sum())
 
 
 def spread_of(x: FloatArray) -> float:

@@ -91,7 +91,7 @@ class _Text:
         return "trials[i]"
 
     def mean(self, s: Specification) -> str:
-        return "mu[i]" if s.family.location else "p[i]"
+        return "mu[i]" if s.family.location or s.thresholds else "p[i]"
 
     def at_means(self, intercept: str) -> str:
         return f"{intercept} at means"
@@ -168,7 +168,7 @@ class _Latex:
         return "n_i"
 
     def mean(self, s: Specification) -> str:
-        return r"\mu_i" if s.family.location else "p_i"
+        return r"\mu_i" if s.family.location or s.thresholds else "p_i"
 
     def at_means(self, intercept: str) -> str:
         return rf"{intercept}_{{\text{{at means}}}}"
@@ -206,24 +206,27 @@ def _lines(s: Specification, n: _Text | _Latex) -> Iterator[tuple[str, str, str]
     arguments += [known[name] for name in ("", *names)]
     given = [word for word in response.decorations if word != "known standard errors"]
     note = n.note(f"   with {' and '.join(given)}" if given else "")
-    yield n.column(response.name), "~", n.call(s.family.called, ", ".join(arguments)) + note
+    called = f"{s.family.called}_{s.link.name}" if s.thresholds else s.family.called
+    yield n.column(response.name), "~", n.call(called, ", ".join(arguments)) + note
     for predictor in s.predictors:
-        left = n.link(predictor.link, of_row[predictor.parameter])
-        yield left, "=", " + ".join(_terms(predictor, n))
+        of = of_row[predictor.parameter]
+        left = of if predictor is s and s.thresholds else n.link(predictor.link, of)
+        yield left, "=", " + ".join(_terms(predictor, n)) or "0"
     for g in s.every_group:
         yield from _effects(g, n)
-    intercepts = {p.intercept: p for p in s.predictors if p.center and p.common}
     for p in s.parameters:
         name, _, rest = p.prior.text.partition("(")
         inside, _, cut = rest.rpartition(")")
         left = n.parameter(p)
-        if p in intercepts:
+        if p.name in s.at_means:
             left = n.at_means(left)
-            yield left, "=", " + ".join([n.parameter(p), *_sums(intercepts[p], n, n.mean_of)])
+            sums = [n.parameter(p), *_sums(s.at_means[p.name], n, n.mean_of)]
+            yield left, "=", (" - " if p is s.thresholds else " + ").join(sums)
         if p.prior.constant:
             yield left, "=", inside
         else:
-            yield left, "~", n.call(name, inside) + n.note(cut)
+            ascending = "   ascending" if p.support == "ordered" else ""
+            yield left, "~", n.call(name, inside) + n.note(cut + ascending)
 
 
 def _effects(g: GroupEffects, n: _Text | _Latex) -> Iterator[tuple[str, str, str]]:

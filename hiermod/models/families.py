@@ -27,14 +27,17 @@ class FamilyParameter:
         logarithm, if the family's `log_scale` is true), ``{per_sd}`` one over it and ``{least}``
         the smallest response.
     support : str
-        ``"positive"``, ``"probability"`` or ``"real"``.
+        ``"positive"``, ``"probability"``, ``"real"`` or ``"ordered"``, ascending numbers.
     typical : float
         A value where the density is well behaved.
+    thresholds : bool
+        Whether there is one for each pair of neighbouring categories of the response.
     """
 
     prior: str
     support: str = "positive"
     typical: float = 1.0
+    thresholds: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,9 @@ class Family:
     residual : str
         The standard deviation of a normal distribution about the mean, if that is what the family
         is: then effects integrate out.
+    categories : bool
+        Whether the response is one of several ordered categories; the family has thresholds then,
+        in place of an intercept.
     tails : str
         Expression of the same distribution whose ``log_cdf`` and ``log_survival_function`` are
         finite, with finite gradients, wherever the density is. Empty if there is none: then the
@@ -113,6 +119,7 @@ class Family:
     log_scale: bool = False
     residual: str = ""
     tails: str = ""
+    categories: bool = False
 
     def __post_init__(self) -> None:
         """Refuse parameters that are something else."""
@@ -166,6 +173,24 @@ BETA_BINOMIAL = 'BetaBinomial(trials=data["trials"], logit_mean={logit_mean}, ph
 GAMMA = "Gamma(log_mean={log_mean}, shape=shape)"
 LOG_NORMAL = "ShiftedLogNormal(loc={mean}, scale=sigma, shift=np.float64(0))"
 BETA = "Beta(logit_mean={logit_mean}, phi=phi)"
+
+
+def _ordinal(name: str, distribution: str, support: str) -> Family:
+    """A family of ordered categories."""
+    return Family(
+        name,
+        f"{distribution}(lambda eta: {{logit_mean}}, threshold, eta, disc)",
+        PROBABILITY,
+        {
+            "threshold": FamilyParameter("normal(0, 2.5)", support, thresholds=True),
+            "disc": FamilyParameter("constant(1)"),
+        },
+        counts=True,
+        lower=1,
+        location=False,
+        categories=True,
+    )
+
 
 _ALL = (
     Family(
@@ -420,6 +445,10 @@ _ALL = (
         lower=0,
         log_scale=True,
     ),
+    _ordinal("cumulative", "Cumulative", "ordered"),
+    _ordinal("sratio", "StoppingRatio", "real"),
+    _ordinal("cratio", "ContinuationRatio", "real"),
+    _ordinal("acat", "AdjacentCategory", "real"),
 )
 FAMILIES: dict[str, Family] = {family.name: family for family in _ALL}
 
@@ -512,6 +541,51 @@ def likelihood(family: Family, link: Link) -> str:
 def totals(family: Family, link: Link) -> str:
     """Source of the log-likelihood of rows that are summed up, but for a constant."""
     return fill(family.totals, link)
+
+
+def numbered(family: Family, response: Response) -> Response:
+    """The response as the family takes it: numbers, for ordered categories 1, 2, ...
+
+    Raises
+    ------
+    DataError
+        If it has levels, and the family takes numbers; or it has not the ordered categories, each
+        observed, that the family takes.
+    """
+    levels, name = response.levels, response.name
+    if not family.categories:
+        if levels and len(levels) != 2:
+            raise DataError(
+                f"the response {name!r} is categorical with {len(levels)} level(s): "
+                f"{', '.join(levels[:10])}. It must have two, of which the second counts as 1, or "
+                "be numeric."
+            )
+        return response
+    values = response.values + bool(levels)
+    if levels and not response.ordered and len(levels) > 2:
+        raise DataError(
+            f"family {family.name!r} needs the order of the levels of {name}: make it "
+            "pd.Categorical(values, categories=[...], ordered=True), from the lowest to the "
+            "highest, or number them from 1."
+        )
+    _reject(
+        (values % 1 != 0) | (values < 1),
+        values,
+        f"family {family.name!r} needs categories in {name}: ordered levels, or whole numbers from "
+        "1",
+    )
+    highest = len(levels) or int(values.max())
+    missing = sorted({*range(1, highest + 1)} - {*values.astype(int).tolist()})
+    if highest < 2:
+        raise DataError(f"the response {name} has one category: there is nothing to model.")
+    shown = levels or tuple(map(str, range(1, highest + 1)))
+    if missing:
+        raise DataError(
+            f"no row has {name} = {shown[missing[0] - 1]}: the thresholds beside an empty category "
+            "cannot be told apart. Join it with a neighbour, and number the categories from 1 "
+            "without gaps (of levels, .cat.remove_unused_categories() does)."
+        )
+    return replace(response, values=values, levels=shown)
 
 
 def check_response(family: Family, response: Response) -> None:

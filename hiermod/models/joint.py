@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from hiermod.formula.design import Design
 from hiermod.models import priors, program
+from hiermod.models.defaults import shares
 from hiermod.models.distributions import onto
+from hiermod.models.links import evaluate
 from hiermod.models.places import at_values
 from hiermod.models.specification import Parameter, Specification
 
@@ -38,7 +40,8 @@ class Part:
     shape : tuple of int
         Of one draw of the part.
     support : str
-        Of its prior, see `priors.support`; a ``"correlation"`` is its Cholesky factor.
+        Of its prior, see `priors.support`; a ``"correlation"`` is its Cholesky factor;
+        ``"ordered"`` numbers ascend.
     low, high : float
         Ends of the support; both are the value of a ``"constant"``.
     """
@@ -58,6 +61,8 @@ class Part:
         """
         if self.support == "correlation":
             return tfb.CorrelationCholesky()
+        if self.support == "ordered":
+            return tfb.Ascending()
         return onto(self.low, self.high)
 
     @property
@@ -112,7 +117,7 @@ class Joint:
             out[p.identifier] = p.name
             if p.size:
                 out[p.identifier] += ", its Cholesky factor"
-            if any(p is q.intercept and q.center and q.common for q in s.predictors):
+            if p.name in s.at_means:
                 out[p.identifier] += " at the predictors' means"
         for g in s.every_group:
             name = ", ".join(g.name(e) for e in g.group.effects)
@@ -154,6 +159,9 @@ class Joint:
             if part.support == "real" and not callable(distribution):
                 spread = _moment(distribution, "stddev", part.shape)
                 middle = np.full_like(middle, starts.get(part.identifier, 0.0))
+            if part.support == "ordered":
+                at = evaluate(s.link.eta, mean=shares(s.design.response))
+                middle = part.bijector.inverse(at).numpy()
             if part.support in ("positive", "half-line"):
                 middle = np.log(_distance(distribution, part))
             centre.append(np.ravel(middle))
@@ -378,7 +386,8 @@ def _distance(distribution: Any, part: Part) -> FloatArray:
 def _part(p: Parameter) -> Part:
     """Layout of a parameter."""
     low, high = priors.ends(p.prior)
-    return Part(p.identifier, p.shape, priors.support(p.prior), low, high)
+    support = p.support if p.support == "ordered" else priors.support(p.prior)
+    return Part(p.identifier, p.shape, support, low, high)
 
 
 def _numbers(p: Parameter) -> tf.Tensor | tuple[tf.Tensor, ...]:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from hiermod.errors import ModelError
 from hiermod.models import laplace, marginal, program
-from hiermod.models.compress import Arrays, compress
+from hiermod.models.compress import Arrays, compress, count_equal
 from hiermod.models.defaults import typical_eta
 from hiermod.models.integrate import block_of, integrate
 from hiermod.models.joint import (
@@ -40,6 +40,9 @@ FloatArray = NDArray[np.float64]
 CHUNK = 2**22
 """Numbers that a piece of the draws may hold when effects are drawn."""
 
+FEWER = 0.9
+"""Share of the rows up to which counting equal ones pays."""
+
 KEEP = 2**27
 """Most draws of effects that are integrated out which are kept: 1 GiB of numbers."""
 
@@ -55,7 +58,9 @@ class Structure:
     parts : tuple of Part
         All parts of the joint distribution but the response.
     summed : bool
-        Whether rows are summed up.
+        Whether rows with equal predictors are summed up.
+    counted : bool
+        Whether rows that are equal in everything are counted.
     layout : Layout, optional
         What is integrated out exactly.
     laplace : Block, optional
@@ -67,6 +72,7 @@ class Structure:
     source: str
     parts: tuple[Part, ...]
     summed: bool
+    counted: bool = False
     layout: marginal.Layout | None = None
     laplace: marginal.Block | None = None
     predictor: str = ""
@@ -141,8 +147,9 @@ class Plan:
     @property
     def log_density(self) -> Callable[[tf.Tensor, Any], tf.Tensor]:
         """``log_density(position, arguments)``; plans of the same structure share the function."""
-        whole = self.structure.layout is None and not self.structure.summed
-        return self.joint.log_density if whole else _log_density(self.structure)
+        s = self.structure
+        changed = s.layout or s.summed or s.counted
+        return _log_density(s) if changed else self.joint.log_density
 
     @property
     def arguments(self) -> tuple[Data, Data]:
@@ -298,10 +305,7 @@ def plan(joint: Joint, *, shortcuts: bool = True, approximate: str | None = None
         data = _tensors(made | {"constant": _constant(joint, made)})
         notes["rows"] = f"{rows:,} compressed to {len(made['count']):,} with equal predictors"
         done = f"integrated out, approximately: {reason}"
-    elif shortcuts and s.others:
-        varying = " and ".join(p.parameter for p in s.others)
-        reason = f"nothing: {varying} has a formula of its own"
-    elif shortcuts and s.family.residual and s.link.name == "identity":
+    elif shortcuts and not s.others and s.family.residual and s.link.name == "identity":
         layout, products, reason = integrate(s, arrays(s, s.design))
         integrated = replace(structure, layout=layout)
         if integrated.dimensions:
@@ -310,9 +314,19 @@ def plan(joint: Joint, *, shortcuts: bool = True, approximate: str | None = None
             done = f"integrated out {reason}"
         else:
             reason = "nothing: as the rest is constant, nothing would be left to sample"
-    elif shortcuts and not s.family.totals:
+    elif shortcuts and not program.summable(s):
         reason = "nothing: only for a gaussian response with an identity link is that exact"
-        notes["rows"] += f": {_of_rows(s)} has no sums that the rest depends on"
+        if s.others:
+            varying = " and ".join(p.parameter for p in s.others)
+            reason = f"nothing: {varying} has a formula of its own"
+        short = count_equal(arrays(s, s.design))
+        left = len(short["count"])
+        if left < FEWER * rows:
+            structure, data = replace(structure, counted=True), _tensors(short)
+            done = f"{rows:,} rows compressed to {left:,}"
+            notes["rows"] = f"{rows:,} compressed to {left:,} that differ"
+        elif not s.others:
+            notes["rows"] += f": {_of_rows(s)} has no sums that the rest depends on"
     elif shortcuts:
         reason = "nothing: only for a gaussian response with an identity link is that exact"
         short = compress(s, arrays(s, s.design))
@@ -435,6 +449,10 @@ def _log_density(structure: Structure) -> Callable[[tf.Tensor, Any], tf.Tensor]:
         model = functions.joint_distribution(data, prior).model
         if layout:
             total = marginal.eliminate(layout, values, data).log_density
+        elif structure.counted:
+            eta, given = functions.predict(data, values), functions.parameters(data, values)
+            by_row = functions.likelihood(data, eta, *given).log_prob(data["y"])
+            total = tf.reduce_sum(data["count"] * by_row, -1)
         elif structure.laplace:
             total = data["constant"] + laplace.peak(_problem(structure, values, data)).log_density
         else:

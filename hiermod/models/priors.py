@@ -359,6 +359,15 @@ def check_constant(prior: Prior, support: str, name: str) -> None:
         raise PriorError(f"prior of {name!r}, {prior.text!r}, does not fit: {name} is {what}.")
 
 
+def check_unbounded(prior: Prior, name: str) -> None:
+    """Refuse a prior of ordered numbers that has an end, or is one constant."""
+    if prior.constant or np.isfinite(ends(prior)).any():
+        raise PriorError(
+            f"prior of {name!r}, {prior.text!r}, does not fit: it is that of each of several "
+            "numbers in ascending order, which have no bounds. Use for example 'normal(0, 1.5)'."
+        )
+
+
 def check_probability(prior: Prior, name: str) -> None:
     """Refuse a prior of a probability that leaves (0, 1)."""
     low, high = ends(prior)

@@ -206,7 +206,7 @@ def _likelihood(s: Specification) -> str:
     expression = families.likelihood(s.family, s.link)
     if s.design.response.weights is not None:
         expression = f'Weighted({expression}, weights=data["weights"])'
-    wide = "".join(f"    {p.identifier} = {p.identifier}[..., tf.newaxis]\n" for p in s.auxiliary)
+    wide = "".join(f"    {p.identifier} = {_by_row(p, p.identifier)}\n" for p in s.auxiliary)
     for p in s.others:
         inverse = re.sub(r"\beta\b", f"eta_{p.parameter}", p.link.mean)
         wide += f"    {p.parameter} = {inverse}\n"
@@ -217,9 +217,15 @@ def _likelihood(s: Specification) -> str:
     )
 
 
+def _by_row(p: Parameter, value: str) -> str:
+    """Expression of a parameter with an axis for the rows."""
+    return f"{value}[..., tf.newaxis{', :' if p.labels else ''}]"
+
+
 def _totals(s: Specification) -> str:
+    value = 'values["{}"]'
     named = "".join(
-        f'    {p.identifier} = values["{p.identifier}"][..., tf.newaxis]\n' for p in s.auxiliary
+        f"    {p.identifier} = {_by_row(p, value.format(p.identifier))}\n" for p in s.auxiliary
     )
     return (
         "def totals(data, eta, values):\n"
@@ -235,6 +241,8 @@ def _prior(p: Parameter, literal: bool) -> str:
         (eta,) = ["" if literal else f'prior["{p.identifier}"][0]']
         eta = priors._number(p.prior.arguments[0]) if literal else eta
         return f"tfd.CholeskyLKJ({p.size}, concentration={eta}, name={p.identifier!r})"
+    if p.support == "ordered":
+        return f"Ordered({distribution}, {len(p.labels)}, name={p.identifier!r})"
     if not p.labels:
         return f"{distribution[:-1]}, name={p.identifier!r})"
     if any(isinstance(a, tuple) for a in p.prior.arguments):

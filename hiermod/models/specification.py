@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hiermod.errors import ModelError, PriorError, did_you_mean
-from hiermod.formula.design import Design, Group, Term, label
+from hiermod.formula.design import Design, Group, Response, Term, label
 from hiermod.models import centring, defaults, families, links, priors
 from hiermod.models.priors import Prior
 
@@ -156,6 +156,11 @@ class Predictor:
         return np.zeros(self.design.X.shape[1])
 
     @property
+    def centred(self) -> bool:
+        """Whether there is something that is centred."""
+        return self.center and bool(self.common)
+
+    @property
     def suffix(self) -> str:
         """End of the names of its arrays and functions in the program."""
         return f"_{self.parameter}" if self.parameter else ""
@@ -187,6 +192,19 @@ class Specification(Predictor):
     def predictors(self) -> tuple[Predictor, ...]:
         """That of the mean, and the others."""
         return (self, *self.others)
+
+    @property
+    def thresholds(self) -> Parameter | None:
+        """Those between categories, which carry the intercept of the mean."""
+        return next((p for p in self.auxiliary if p.labels), None)
+
+    @property
+    def at_means(self) -> dict[str, Predictor]:
+        """Names of parameters whose priors speak of the predictors' means, with the predictor."""
+        found = {p.intercept.name: p for p in self.predictors if p.intercept and p.centred}
+        if self.thresholds and self.centred:
+            found[self.thresholds.name] = self
+        return found
 
     @cached_property
     def every_group(self) -> tuple[GroupEffects, ...]:
@@ -260,13 +278,24 @@ def specify(
         See `hiermod.model`.
     """
     kind = families.family(family)
+    design = replace(design, response=families.numbered(kind, design.response))
     families.check_response(kind, design.response)
+    if kind.categories and not design.intercept:
+        raise ModelError(
+            f"family {kind.name!r} has thresholds in place of an intercept: leave 0 + (or - 1) out "
+            "of the formula."
+        )
     if not isinstance(center, bool):
         raise ModelError(f"center must be True or False, not {center!r}.")
     for name in design.parameters:
         if name not in kind.parameters:
             known = ", ".join(kind.parameters) or "none beside the mean"
             raise ModelError(f"family {kind.name!r} has no parameter {name!r}. It has: {known}.")
+        if kind.parameters[name].thresholds:
+            raise ModelError(
+                f"{name!r} has one value for each pair of categories and cannot have a formula: "
+                "what shifts them all is the formula of the response."
+            )
     chosen = _links(kind, link, design)
     plain, kind = kind, families.decorated(kind, chosen[""], design.response)
     for name in set(design.parameters) - set(kind.parameters):
@@ -285,14 +314,18 @@ def specify(
         for name, part in _parts(design)
     }
     drafts = [
-        d for name, part in _parts(design) for d in _linear(name, part, rules[name], identifiers)
+        d
+        for name, part in _parts(design)
+        for d in _linear(name, part, rules[name], identifiers)
+        if not (kind.categories and d.name == "Intercept")
     ]
     blocks = _blocks(design)
     drafts += [d for block in blocks for d in _grouped(block, design, rules, identifiers)]
     for name, auxiliary in kind.parameters.items():
         if name not in design.parameters:
             prior, support = rules[""].auxiliary(auxiliary), auxiliary.support
-            drafts.append(Parameter(name, name, "auxiliary", (), prior, support=support))
+            labels = _between(design.response) if auxiliary.thresholds else ()
+            drafts.append(Parameter(name, name, "auxiliary", labels, prior, support=support))
     if not drafts:
         raise ModelError("the model has no parameters: add an intercept or a predictor.")
     _check_names(drafts, design)
@@ -375,6 +408,11 @@ def _linear(
         yield Parameter(term.name, identifier, "common", term.labels, prior, of=parameter)
 
 
+def _between(response: Response) -> tuple[str, ...]:
+    """Labels of the thresholds: each is the upper end of a category."""
+    return response.levels[:-1]
+
+
 Block = list[tuple[str, Group]]
 """Group terms whose effects are correlated, each with the parameter whose predictor it is in."""
 
@@ -433,6 +471,7 @@ def _check_names(drafts: Sequence[Parameter], design: Design) -> None:
     terms = [t for _, part in _parts(design) for t in part.terms]
     names += [f"{e.name}|{g.factor}" for g in groups for e in g.effects]
     dims = {f"{t.name}_dim" for t in terms if t.labels}
+    dims |= {f"{d.name}_dim" for d in drafts if d.role == "auxiliary" and d.labels}
     dims |= {f"{g.factor}__factor_dim" for g in groups}
     dims |= {f"{e.name}__expr_dim" for g in groups for e in g.effects if e.labels}
     taken = dims | {"chain", "draw", "__obs__", "common", "group_sigma", "group_cor"}
@@ -463,7 +502,9 @@ def _with_prior(draft: Parameter, given: Mapping[str, Prior]) -> Parameter:
         raise PriorError(
             f"prior of {draft.name!r}, {prior.text!r}, does not fit: it needs {wanted}."
         )
-    if prior.constant:
+    if wants == "ordered":
+        priors.check_unbounded(prior, draft.name)
+    elif prior.constant:
         priors.check_constant(prior, wants, draft.name)
     elif wants == "positive":
         prior = priors.on_positive(prior, draft.name)
@@ -561,13 +602,15 @@ def prior_table(specification: Specification) -> pd.DataFrame:
         Indexed by parameter; columns ``class`` (a key of ``priors=``), ``prior`` and ``source``.
     """
     s = specification
-    at_means = {p.intercept: p.center for p in s.predictors if p.common}
+    at_means = {p.intercept.name: p.center for p in s.predictors if p.common and p.intercept}
+    if s.thresholds and s.common:
+        at_means[s.thresholds.name] = s.center
     rows = []
     for p in s.parameters:
         source = p.prior.source
         if not source.startswith("default"):
             source = "yours" if source == p.name else f"yours, from {source!r}"
-        if p in at_means:
-            source += "; at predictors' means" if at_means[p] else "; at predictors = 0"
+        if p.name in at_means:
+            source += "; at predictors' means" if at_means[p.name] else "; at predictors = 0"
         rows.append({"parameter": p.name, "class": p.kind, "prior": p.prior.text, "source": source})
     return pd.DataFrame(rows).set_index("parameter")

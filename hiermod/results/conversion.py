@@ -63,7 +63,11 @@ def _variables(
         for p in linear.common:
             yield p.name, _common(p, values)
     for p in s.auxiliary:
-        yield p.name, _common(p, values)
+        if p is s.thresholds and s.centred:
+            shift = np.asarray(_from_means(s, values))[..., np.newaxis]
+            yield p.name, _common(p, {p.identifier: values[p.identifier] + shift})
+        else:
+            yield p.name, _common(p, values)
     for g in s.every_group:
         yield from _group_parameters(s, g, values)
     for g in s.every_group:

@@ -44,15 +44,20 @@ def effects(g: GroupEffects, posterior: xr.Dataset) -> FloatArray:
 
 def predictor_inputs(s: Predictor, posterior: xr.Dataset) -> list[FloatArray]:
     """Arguments of the program's linear predictor, each (chain * draw, ...), from a posterior."""
-    out, shift = [], np.zeros(1)
-    for p, term in zip(s.common, s.design.terms, strict=True):
-        beta = posterior[p.name].to_numpy()
-        shift = shift + (beta if p.labels else beta[..., None]) @ s.means[term.columns]
-        out.append(beta)
+    out = [posterior[p.name].to_numpy() for p in s.common]
     if s.intercept:
-        out.insert(0, posterior[s.intercept.name].to_numpy() + shift)
+        out.insert(0, posterior[s.intercept.name].to_numpy() + _shift(s, posterior))
     out += [effects(g, posterior) for g in s.groups]
     return [v.reshape(-1, *v.shape[2:]) for v in out]
+
+
+def _shift(s: Predictor, posterior: xr.Dataset) -> FloatArray:
+    """The common terms at the predictors' means, shape (chain, draw)."""
+    shift = np.zeros((posterior.sizes["chain"], posterior.sizes["draw"]))
+    for p, term in zip(s.common, s.design.terms, strict=True):
+        beta = posterior[p.name].to_numpy()
+        shift += (beta if p.labels else beta[..., None]) @ s.means[term.columns]
+    return shift
 
 
 def by_row(
@@ -77,18 +82,21 @@ def by_row(
 
     Returns
     -------
-    array, shape (chain, draw, N)
+    array, shape (chain, draw, N), or (chain, draw, N, K) of a quantity with K numbers
     """
     s = joint.specification
     data = joint.data
     if design is not None:
         data = {k: tf.constant(v) for k, v in arrays(s, design).items()}
     inputs = {p.parameter: predictor_inputs(p, posterior) for p in s.predictors}
-    fixed = {p.name: posterior[p.name].to_numpy().reshape(-1) for p in s.auxiliary}
+    fixed = {p.name: posterior[p.name].to_numpy() for p in s.auxiliary}
+    if s.thresholds:
+        fixed[s.thresholds.name] = fixed[s.thresholds.name] - _shift(s, posterior)[..., None]
+    fixed = {name: v.reshape(-1, *v.shape[2:]) for name, v in fixed.items()}
     chains, draws, rows = posterior.sizes["chain"], posterior.sizes["draw"], data["y"].shape[0]
-    out = np.empty((chains * draws, rows))
+    pieces = []
     step = max(1, CHUNK // rows)
-    for begin in range(0, len(out), step):
+    for begin in range(0, chains * draws, step):
         piece = slice(begin, begin + step)
         etas = {
             p.parameter: getattr(joint.functions, f"linear_predictor{p.suffix}")(
@@ -97,8 +105,10 @@ def by_row(
             for p in s.predictors
         }
         known = etas | {name: tf.constant(v[piece]) for name, v in fixed.items()}
-        out[piece] = quantity(data, etas[""], [known[name] for name in s.family.parameters])
-    return out.reshape(chains, draws, rows)
+        given = [known[name] for name in s.family.parameters]
+        pieces.append(np.asarray(quantity(data, etas[""], given)))
+    out = np.concatenate(pieces)
+    return out.reshape(chains, draws, *out.shape[1:])
 
 
 def log_likelihood(joint: Joint, posterior: xr.Dataset) -> FloatArray:
@@ -121,6 +131,10 @@ def predictive(joint: Joint, posterior: xr.Dataset, seed: int) -> FloatArray:
 
 
 def fitted(joint: Joint, posterior: xr.Dataset) -> FloatArray:
-    """Expected response of every row, shape (chain, draw, N)."""
+    """Expected response of every row, shape (chain, draw, N).
+
+    Of ordered categories the probability of each, shape (chain, draw, N, K).
+    """
     likelihood = joint.functions.likelihood
-    return by_row(joint, posterior, lambda data, eta, p: likelihood(data, eta, *p).mean())
+    what = "probs" if joint.specification.family.categories else "mean"
+    return by_row(joint, posterior, lambda data, eta, p: getattr(likelihood(data, eta, *p), what)())

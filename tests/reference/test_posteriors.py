@@ -71,6 +71,17 @@ def divorces():
     return pd.DataFrame(out).assign(D_sd=data["Divorce SE"] / data["Divorce"].std())
 
 
+TROLLEY = "response ~ action + contact + intention + intention:action + intention:contact"
+
+
+def trolley():
+    return hm.load_data("Trolley")
+
+
+def cutpoints(p):
+    return {f"cutpoints[{k}]": p["threshold"].sel(threshold_dim=str(k)) for k in range(1, 7)}
+
+
 def radon():
     return hm.load_data("radon_mn")
 
@@ -359,6 +370,25 @@ CASES = {
         {"Intercept": "normal(0, 0.2)", "common": "normal(0, 0.5)", "sigma": "exponential(1)"},
         lambda p: {"a": p["Intercept"], "bA": p["A"], "bM": p["M"], "sigma": p["sigma"]},
         absent=("D_true",),
+    ),
+    "Trolley_m12_4": Case(
+        trolley, "response ~ 1", "cumulative", {"threshold": "normal(0, 1.5)"}, cutpoints
+    ),
+    "Trolley_m12_5": Case(
+        trolley,
+        TROLLEY,
+        "cumulative",
+        {"common": "normal(0, 0.5)", "threshold": "normal(0, 1.5)"},
+        lambda p: (
+            cutpoints(p)
+            | {
+                "bA": p["action"],
+                "bC": p["contact"],
+                "bI": p["intention"],
+                "bIA": p["intention:action"],
+                "bIC": p["intention:contact"],
+            }
+        ),
     ),
 }
 

@@ -68,8 +68,6 @@ REFUSED = [
     ("y ~ poly(x, 2) + x", "predictor 'x' is a linear combination of 'poly(x, 2)[0]' and"),
     ("y ~ index(f) + x + I(2*x)", "predictor 'I(2 * x)' is a linear combination of 'x' and"),
     # levels
-    ("f ~ x", "the response 'f' is categorical with 3 level(s): a, b, c."),
-    ("single ~ x", "the response 'single' is categorical with 1 level(s): k."),
     ("prop(y, f) ~ x", "the trials 'f' must be numeric; it has the levels a, b, c."),
     ("weighted(y, h) ~ x", "the weights 'h' must be numeric; it has the levels u, v."),
     ("y ~ offset(f)", "the offset 'f' must be numeric; it has the levels a, b, c."),

@@ -30,7 +30,9 @@ OWN = hm.Family(  # of a user
         "power": hm.FamilyParameter("gamma(4, 2)", typical=2.0),
     },
 )
-ALL = {**FAMILIES, OWN.name: OWN}
+NUMBERS = {name: family for name, family in FAMILIES.items() if not family.categories}
+"""Those of categories are in test_ordinal."""
+ALL = {**NUMBERS, OWN.name: OWN}
 
 CASES = [(family, name) for family in ALL.values() for name in family.links]
 IDS = [f"{family.name}-{name}" for family, name in CASES]
@@ -590,7 +592,7 @@ def test_every_link_is_allowed_by_a_family():
     assert link("logit") is LINKS["logit"]
 
 
-@pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
+@pytest.mark.parametrize("family", NUMBERS.values(), ids=NUMBERS)
 def test_a_link_that_the_family_does_not_have(family):
     y = [0.0, 1.0, 1.0] if family.counts else [0.2, 0.5, 0.3]
     frame = pd.DataFrame({"y": y, "trials": [1.0, 1.0, 1.0]})
@@ -710,7 +712,7 @@ def test_a_family_of_the_users_own_has_the_same_rights():
     assert (fits[0].idata["posterior_predictive"]["y"] > 0).all()
 
 
-@pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
+@pytest.mark.parametrize("family", NUMBERS.values(), ids=NUMBERS)
 def test_the_printed_program_of_every_family(family):
     rows = grid(family, moderate(family, family.links[0])[:1])
     frame = pd.DataFrame({k: v for k, v in rows.items() if k in ("y", "trials")})
@@ -734,6 +736,8 @@ def test_the_printed_program_of_every_family(family):
         ("binomial", "prop(y, n)", {"y": [3, 4], "n": [5, 3]}, hm.DataError, "y is larger than its number of trials: row 1 has 4"),  # noqa: E501
         ("binomial", "prop(y, n)", {"y": [-1, 2], "n": [5, 3]}, hm.DataError, "of 0 or more in y: row 0 has -1"),  # noqa: E501
         ("binomial", "prop(y, n)", {"y": [1, 2], "n": [5, 3.5]}, hm.DataError, "trials must be whole numbers, 0 or more: row 1 has 3.5"),  # noqa: E501
+        ("gaussian", "y", {"y": list("abc")}, hm.DataError, "the response 'y' is categorical with 3 level(s): a, b, c."),  # noqa: E501
+        ("bernoulli", "y", {"y": list("aa")}, hm.DataError, "the response 'y' is categorical with 1 level(s): a."),  # noqa: E501
         ("binomial", "y", {"y": [0, 1]}, hm.ModelError, "write prop(y, n) or y | trials(n)"),
         ("bernoulli", "prop(y, n)", {"y": [0, 1], "n": [1, 1]}, hm.ModelError, "'bernoulli' has no trials. Use family='binomial'"),  # noqa: E501
     ],
@@ -747,7 +751,7 @@ def test_a_response_outside_the_support(family, response, frame, kind, says):
 # --- the model around it ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
+@pytest.mark.parametrize("family", NUMBERS.values(), ids=NUMBERS)
 def test_a_model_of_every_family(family):
     y = [0.0, 1.0, 1.0, 0.0, 1.0, 0.0] if family.counts else [0.2, 0.5, 0.3, 0.4, 0.7, 0.1]
     frame = pd.DataFrame({"y": y, "trials": 3.0, "x": [1.0, 2, 4, 1, 3, 2], "g": list("aabbcc")})

@@ -1,0 +1,277 @@
+"""Ordered categories: densities, thresholds, counted rows, bad input."""
+
+import itertools
+
+import mpmath
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow as tf
+from scipy import special, stats
+
+import hiermod as hm
+from hiermod.models import families, links
+from hiermod.models.distributions import Ordered
+from hiermod.models.families import FAMILIES
+from hiermod.results.rows import fitted, log_likelihood
+
+ORDINAL = [name for name, family in FAMILIES.items() if family.categories]
+CASES = list(itertools.product(ORDINAL, FAMILIES["cumulative"].links))
+THRESHOLDS = [[-1.0, 0.5, 2.0], [-1e-3, 0.0, 1e-3], [-30.0, -29.0, 25.0]]
+ETAS = {"cloglog": [-3.0, 0.0, 0.7], "probit": [-8.0, 0.3, 6.0], "probit_approx": [-3.0, 0.3, 3.0]}
+
+
+def distribution_function(link, x):
+    """With 60 digits: of the latent variable, and one minus it."""
+    if link == "logit":
+        return 1 / (1 + mpmath.exp(-x)), 1 / (1 + mpmath.exp(x))
+    if link == "probit":
+        return mpmath.ncdf(x), mpmath.ncdf(-x)
+    if link == "cloglog":
+        return -mpmath.expm1(-mpmath.exp(x)), mpmath.exp(-mpmath.exp(x))
+    if link == "cauchit":
+        return mpmath.atan2(1, -x) / mpmath.pi, mpmath.atan2(1, x) / mpmath.pi
+    cubic = mpmath.mpf(0.07056) * x**3 + mpmath.mpf(1.5976) * x
+    return distribution_function("logit", cubic)
+
+
+def probabilities(name, link, thresholds, eta, disc):
+    """As docs/families.md gives them, of categories 1, 2, ..."""
+    latent = [disc * (mpmath.mpf(t) - eta) for t in thresholds]
+    if name in ("cratio", "acat"):
+        latent = [-x for x in latent]
+    below, above = zip(*(distribution_function(link, x) for x in latent), strict=True)
+    if name == "cumulative":
+        inside = [
+            b - a if b < 0.5 else c - d
+            for a, b, c, d in zip(below, below[1:], above, above[1:], strict=False)
+        ]
+        return [below[0], *inside, above[-1]]
+    if name == "acat":
+        odds = [mpmath.fprod(b / a for b, a in zip(below[:k], above[:k], strict=True))
+                for k in range(len(latent) + 1)]  # fmt: skip
+        return [o / mpmath.fsum(odds) for o in odds]
+    stop, go = (below, above) if name == "sratio" else (above, below)
+    out = [mpmath.fprod(go[:k]) * stop[k] for k in range(len(latent))]
+    return [*out, mpmath.fprod(go)]
+
+
+@pytest.mark.density
+@pytest.mark.parametrize(("name", "link"), CASES)
+def test_probabilities_and_their_gradients(name, link):
+    text = families.likelihood(FAMILIES[name], links.LINKS[link])
+    y = tf.constant([1.0, 2.0, 3.0, 4.0])
+    grid = itertools.product(THRESHOLDS, ETAS.get(link, [-40.0, 0.3, 40.0]), (0.1, 1.0))
+    for thresholds, eta, disc in grid:
+        if abs(thresholds[0]) == 30 and link in ETAS:
+            continue  # their probabilities leave float64
+        with mpmath.workdps(60):
+
+            def reference(eta=eta, disc=disc, thresholds=tuple(thresholds)):
+                found = probabilities(name, link, thresholds, mpmath.mpf(eta), mpmath.mpf(disc))
+                return [mpmath.log(p) for p in found]
+
+            step = mpmath.mpf(10) ** -20
+
+            def slope(step=step, reference=reference, **changed):
+                ends = (reference(**{k: v + s for k, v in changed.items()}) for s in (step, -step))
+                return [(a - b) / (2 * step) for a, b in zip(*ends, strict=True)]
+
+            exact = np.array([float(v) for v in reference()])
+            slopes = np.array([float(v) for v in slope(eta=mpmath.mpf(eta))])
+            in_disc = np.array([float(v) for v in slope(disc=mpmath.mpf(disc))])
+
+        def found(at, disc, text=text, thresholds=thresholds):
+            return links.evaluate(text, eta=at, threshold=[thresholds], disc=disc)
+
+        at, scale = tf.constant(np.full(4, eta)), tf.constant(np.full(4, disc))
+        with tf.GradientTape(persistent=True) as tape:
+            tape.watch([at, scale])
+            value = found(at, scale).log_prob(tf.cast(y, tf.float64))
+        np.testing.assert_allclose(value, exact, rtol=1e-10, atol=1e-10)
+        # A difference of thresholds of 1e-3, seen from 40 away, has ten digits.
+        np.testing.assert_allclose(tape.gradient(value, at), slopes, rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(tape.gradient(value, scale), in_disc, rtol=1e-8, atol=1e-8)
+        table = found(at, scale).log_probs()
+        np.testing.assert_allclose(np.diag(table), exact, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", ORDINAL)
+def test_draws_are_as_frequent_as_they_are_probable(name):
+    text = families.likelihood(FAMILIES[name], links.LINKS["logit"])
+    rows = links.evaluate(
+        text, eta=np.array([0.3, -1.0]), threshold=np.array([[-1.0, 0.5, 2.0]]), disc=np.ones(2)
+    )
+    drawn = rows.sample(20_000, seed=tf.constant([1, 2], tf.int32)).numpy()
+    for row, probs in enumerate(rows.probs().numpy()):
+        assert probs.sum() == pytest.approx(1, abs=1e-12)
+        counts = [(drawn[:, row] == k).sum() for k in (1, 2, 3, 4)]
+        assert stats.chisquare(counts, probs * 20_000).pvalue > 1e-4
+        assert stats.chisquare(counts, probs[::-1] * 20_000).pvalue < 1e-4
+    assert rows.mean().numpy() == pytest.approx(drawn.mean(0), abs=0.05)
+    assert rows.variance().numpy() == pytest.approx(drawn.var(0), abs=0.05)
+    assert (rows.log_prob(tf.constant([0.0, 5.0], tf.float64)) == -np.inf).numpy().all()
+
+
+def test_the_prior_is_that_of_sorted_draws():
+    import tensorflow_probability as tfp
+
+    base = tfp.distributions.Normal(np.float64(0), np.float64(1.5))
+    ordered = Ordered(base, 3)
+    x = np.array([-1.0, 0.2, 1.1])
+    expected = np.log(6) + stats.norm(0, 1.5).logpdf(x).sum()
+    assert float(ordered.log_prob(x)) == pytest.approx(expected, rel=1e-12)
+    assert float(ordered.log_prob(x[::-1])) == -np.inf
+    drawn = ordered.sample(4000, seed=tf.constant([1, 2], tf.int32)).numpy()
+    assert (np.diff(drawn) > 0).all()
+    u = stats.norm(0, 1.5).cdf(drawn)  # the k-th of n uniforms is beta(k, n + 1 - k)
+    for k in range(3):
+        assert stats.kstest(u[:, k], stats.beta(k + 1, 3 - k).cdf).pvalue > 1e-4
+
+
+@pytest.fixture(scope="module")
+def frame():
+    rng = np.random.default_rng(3)
+    out = pd.DataFrame({"x": rng.integers(0, 3, 240), "g": np.repeat(list("abcdefgh"), 30)})
+    latent = 0.8 * out["x"] + rng.normal(0, 0.5, 8).repeat(30) + rng.logistic(size=240)
+    return out.assign(y=np.searchsorted([-0.5, 1.0, 2.5], latent) + 1)
+
+
+@pytest.fixture(scope="module")
+def model(frame):
+    return hm.model(frame, "y ~ x + (1 | g)", family="cumulative")
+
+
+@pytest.mark.parametrize("center", [True, False])
+def test_the_density_of_the_model(frame, center):
+    model = hm.model(
+        frame, "y ~ x + (1 | g)", family="cumulative", center=center,
+        priors={"x": "normal(0, 1)", "1|g_sigma": "exponential(2)", "threshold": "normal(0, 2)"},
+        noncentered=True,
+    )  # fmt: skip
+    x, sigma, z = 0.7, 0.4, np.linspace(-1, 1, 8)
+    threshold = np.array([-0.4, 0.9, 2.2])
+    parts = {p.identifier: p for p in model._joint.parts}
+    values = {"x": x, "sigma_g": sigma, "threshold": threshold, "disc": 1.0, "z_g": z[None]}
+    given = [tf.constant(np.asarray(values[name], np.float64)) for name in parts]
+    by_row = x * (frame["x"] - frame["x"].mean() * center) + sigma * np.repeat(z, 30)
+    edges = np.array([-np.inf, *threshold, np.inf])
+    y = frame["y"].to_numpy()
+    rows = np.log(special.expit(edges[y] - by_row) - special.expit(edges[y - 1] - by_row))
+    expected = (
+        rows.sum()
+        + stats.norm.logpdf(x)
+        + stats.expon.logpdf(sigma, scale=0.5)
+        + np.log(6)
+        + stats.norm(0, 2).logpdf(threshold).sum()
+        + stats.norm.logpdf(z).sum()
+    )
+    # A constant has the density one.
+    found = sum(
+        float((part(*reversed(given[:i])) if callable(part) else part).log_prob(v))
+        for i, (part, v) in enumerate(
+            zip(model._joint.distribution.model, [*given, y.astype(float)], strict=True)
+        )
+    )
+    assert found == pytest.approx(expected, rel=1e-10)
+
+
+def test_counted_rows_have_the_density_of_all(frame):
+    for formula, family in (
+        ("y ~ x + (1 | g)", "cumulative"),
+        ("weighted(y, w) ~ x + (1 | g)", "acat"),
+        (hm.formula("y ~ x + (1 | g)", disc="~ 0 + x"), "cumulative"),
+        (hm.formula("y ~ x", sigma="~ x"), "gaussian"),
+        ("y ~ x", "student"),
+    ):
+        weighted = frame.assign(w=np.arange(240) % 3)
+        model = hm.model(weighted, formula, family=family)
+        plan, whole = model.plan(), model.plan(shortcuts=False)
+        assert "240 compressed to" in str(plan)
+        at = tf.constant(whole.start()[0] + np.random.default_rng(1).normal(0, 0.3, (3, 1)))
+        np.testing.assert_allclose(
+            plan.log_density(at, plan.arguments), whole.log_density(at, whole.arguments), rtol=1e-11
+        )
+
+
+def test_a_response_that_hardly_repeats_is_left_as_it_is(frame):
+    rng = np.random.default_rng(1)
+    model = hm.model(frame.assign(x=rng.normal(size=240)), "y ~ x", family="sratio")
+    assert "240, one by one" in str(model.plan())
+
+
+def test_what_is_reported_speaks_of_predictors_at_zero(model, frame):
+    prior = model.sample_prior(5, seed=1)
+    posterior = (
+        prior["prior"].to_dataset() if hasattr(prior["prior"], "to_dataset") else prior.prior
+    )
+    found = fitted(model._joint, posterior)
+    assert found.shape == (1, 5, 240, 4)
+    draw = posterior.isel(chain=0, draw=2)
+    eta = (
+        float(draw["x"]) * frame["x"].to_numpy()
+        + draw["1|g"].sel(g__factor_dim=frame["g"].to_list()).to_numpy()
+    )
+    below = special.expit(draw["threshold"].to_numpy() - eta[:, None])
+    edges = np.column_stack([np.zeros(240), below, np.ones(240)])
+    np.testing.assert_allclose(found[0, 2], np.diff(edges), atol=1e-12)
+    chosen = np.log(np.diff(edges)[np.arange(240), frame["y"] - 1])
+    np.testing.assert_allclose(log_likelihood(model._joint, posterior)[0, 2], chosen, rtol=1e-8)
+    assert list(draw["threshold_dim"].to_numpy()) == ["1", "2", "3"]
+    assert set(np.unique(prior["prior_predictive"]["y"])) <= {1.0, 2.0, 3.0, 4.0}
+
+
+@pytest.mark.parametrize("name", ORDINAL)
+def test_the_printed_program(name, frame):
+    model = hm.model(frame, "y ~ x + (1 | g)", family=name)
+    scope: dict = {}
+    exec(model.code(), scope)
+    drawn = model.joint.sample(2, seed=tf.constant([1, 2], tf.int32))
+    np.testing.assert_array_equal(scope["joint"].log_prob(drawn), model.joint.log_prob(drawn))
+    assert f"y[i] ~ {name}_logit(mu[i], threshold, disc)" in str(model.equations())
+    assert r"\text{threshold}" in model.equations()._repr_latex_()
+    start = model.plan().start()[0][None]
+    assert np.isfinite(model.plan().log_density(tf.constant(start), model.plan().arguments)).all()
+
+
+def test_the_table_of_priors(model):
+    table = model.priors
+    assert table.loc["threshold", "prior"] == "normal(0, 2.5)"
+    assert table.loc["threshold", "source"] == "default; at predictors' means"
+    assert "Intercept" not in table.index
+    assert "threshold at means = threshold - x * mean(x)" in str(model.equations())
+
+
+def test_levels_in_their_order(frame):
+    names = ["none", "some", "most", "all"]
+    levels = pd.Categorical.from_codes(frame["y"] - 1, names, ordered=True)
+    one = hm.model(frame.assign(y=levels), "y ~ x", family="cumulative")
+    other = hm.model(frame, "y ~ x", family="cumulative")
+    np.testing.assert_array_equal(one._joint.data["y"], other._joint.data["y"])
+    assert one.specification.thresholds.labels == ("none", "some", "most")
+    two = hm.model(frame.assign(y=np.where(frame["y"] > 2, "yes", "no")), "y ~ x", family="acat")
+    assert two.specification.thresholds.labels == ("no",)
+
+
+@pytest.mark.parametrize(
+    ("changed", "given", "error", "says"),
+    [
+        ({"y": list("abcd")}, {}, hm.DataError, "family 'cumulative' needs the order of the levels of y: make it pd.Categorical(values, categories=[...], ordered=True)"),  # noqa: E501
+        ({"y": [0, 1, 2, 3]}, {}, hm.DataError, "needs categories in y: ordered levels, or whole numbers from 1: row 0 has 0"),  # noqa: E501
+        ({"y": [1, 1.5, 2, 3]}, {}, hm.DataError, "whole numbers from 1: row 1 has 1.5"),
+        ({"y": [1, 2, 4, 5]}, {}, hm.DataError, "no row has y = 3: the thresholds beside an empty category cannot be told apart"),  # noqa: E501
+        ({"y": [1, 1, 1, 1]}, {}, hm.DataError, "y has one category"),
+        ({}, {"formula": "y ~ 0 + x"}, hm.ModelError, "has thresholds in place of an intercept: leave 0 +"),  # noqa: E501
+        ({}, {"priors": {"threshold": "exponential(1)"}}, hm.PriorError, "numbers in ascending order, which have no bounds"),  # noqa: E501
+        ({}, {"priors": {"threshold": "constant(1)"}}, hm.PriorError, "numbers in ascending order"),
+        ({}, {"priors": {"Intercept": "normal(0, 1)"}}, hm.PriorError, "no parameter or class 'Intercept'"),  # noqa: E501
+        ({}, {"formula": "censored(y, x) ~ 1"}, hm.ModelError, "cannot be censored"),
+        ({}, {"formula": hm.formula("y ~ x", threshold="~ x")}, hm.ModelError, "'threshold' has one value for each pair of categories"),  # noqa: E501
+        ({}, {"link": "log"}, hm.ModelError, "unknown link 'log'"),
+    ],
+)  # fmt: skip
+def test_bad_input(changed, given, error, says):
+    frame = pd.DataFrame({"y": [1, 2, 3, 4], "x": [0, 1, 0, 1]} | changed)
+    with pytest.raises(error) as info:
+        hm.model(frame, given.pop("formula", "y ~ x"), family="cumulative", **given)
+    assert says in str(info.value)
