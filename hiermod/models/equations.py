@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from hiermod.formula.design import Term
 from hiermod.models.links import Link
-from hiermod.models.specification import GroupEffects, Parameter, Predictor, Specification
+from hiermod.models.specification import GroupEffects, Parameter, Predictor, Shrunk, Specification
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,14 @@ class _Text:
     def at_means(self, intercept: str) -> str:
         return f"{intercept} at means"
 
+    def scales(self, key: str) -> str:
+        """The scales of coefficients that share a shrinkage prior."""
+        return f"s_{key}"
+
+    def of_member(self, scales: str, p: Parameter) -> str:
+        """Those of one term."""
+        return f"{scales}[{p.name}]"
+
 
 def _tex(name: str) -> str:
     """A name as upright LaTeX text."""
@@ -173,6 +181,12 @@ class _Latex:
     def at_means(self, intercept: str) -> str:
         return rf"{intercept}_{{\text{{at means}}}}"
 
+    def scales(self, key: str) -> str:
+        return rf"\mathbf{{s}}^{{{_tex(key)}}}"
+
+    def of_member(self, scales: str, p: Parameter) -> str:
+        return rf"{scales}_{{{_tex(p.name)}}}"
+
 
 def equations(specification: Specification) -> Equations:
     """The hierarchical form: response, linear predictor, group effects, priors.
@@ -212,6 +226,7 @@ def _lines(s: Specification, n: _Text | _Latex) -> Iterator[tuple[str, str, str]
         yield left, "=", " + ".join(_terms(predictor, n))
     for g in s.every_group:
         yield from _effects(g, n)
+    blocks = {m.name: b for p in s.predictors for b in p.shrunk for m in b.members}
     intercepts = {p.intercept: p for p in s.predictors if p.center and p.common}
     for p in s.parameters:
         name, _, rest = p.prior.text.partition("(")
@@ -220,7 +235,9 @@ def _lines(s: Specification, n: _Text | _Latex) -> Iterator[tuple[str, str, str]
         if p in intercepts:
             left = n.at_means(left)
             yield left, "=", " + ".join([n.parameter(p), *_sums(intercepts[p], n, n.mean_of)])
-        if p.prior.constant:
+        if p.prior.shrinkage:
+            yield from _shrunk(blocks[p.name], p, n)
+        elif p.prior.constant:
             yield left, "=", inside
         else:
             yield left, "~", n.call(name, inside) + n.note(cut)
@@ -236,6 +253,26 @@ def _effects(g: GroupEffects, n: _Text | _Latex) -> Iterator[tuple[str, str, str
     left = n.vector(names) if len(names) > 1 else names[0]
     yield left, "~", n.call("multi_normal", f"0, {covariance}") + n.levels(g)
     yield name, "=", diagonal
+
+
+def _shrunk(b: Shrunk, p: Parameter, n: _Text | _Latex) -> Iterator[tuple[str, str, str]]:
+    """The distribution of a coefficient; with the last of them, how their scales are made."""
+    names = {
+        scale.name: n.parameter(part)
+        for scale, part in zip(b.shrinkage.scales, b.scales, strict=True)
+    }
+    unit = f"{n.times}{n.parameter(b.unit)}" if b.unit else ""
+    found = (b.shrinkage.latex if isinstance(n, _Latex) else b.shrinkage.text).format(
+        unit=unit, **names
+    )
+    assert p.prior.distribution
+    shape = [f"{value:g}" for value in p.prior.arguments[:-2]]
+    scales = n.scales(b.key)
+    simple = len(names) == 1
+    scale = found if simple else n.of_member(scales, p)
+    yield n.parameter(p), "~", n.call(p.prior.distribution.name, ", ".join([*shape, "0", scale]))
+    if p is b.members[-1] and not simple:
+        yield scales, "=", found
 
 
 def _common(p: Parameter, term: Term, n: _Text | _Latex, of: Callable[[str], str]) -> str:

@@ -127,7 +127,9 @@ def _words(
 
 def _is_normal(p: Parameter) -> bool:
     """Whether a coefficient has a prior that integrates out."""
-    return p.prior.distribution == priors.DISTRIBUTIONS["normal"] and not p.prior.bounds
+    prior = p.prior
+    normal = prior.distribution == priors.DISTRIBUTIONS["normal"]
+    return normal and not prior.bounds and not prior.shrinkage
 
 
 class _Rows:

@@ -38,7 +38,8 @@ class Part:
     shape : tuple of int
         Of one draw of the part.
     support : str
-        Of its prior, see `priors.support`; a ``"correlation"`` is its Cholesky factor.
+        Of its prior, see `priors.support`; a ``"correlation"`` is its Cholesky factor, a
+        ``"simplex"`` numbers above 0 that sum to 1.
     low, high : float
         Ends of the support; both are the value of a ``"constant"``.
     """
@@ -58,6 +59,8 @@ class Part:
         """
         if self.support == "correlation":
             return tfb.CorrelationCholesky()
+        if self.support == "simplex":  # Stan's stick-breaking
+            return tfb.IteratedSigmoidCentered()
         return onto(self.low, self.high)
 
     @property
@@ -65,6 +68,8 @@ class Part:
         """Shape of the unconstrained value."""
         if self.support == "correlation":
             return (self.shape[0] * (self.shape[0] - 1) // 2,)
+        if self.support == "simplex":
+            return (self.shape[0] - 1,)
         return (0,) if self.support == "constant" else self.shape
 
     @property
@@ -114,6 +119,8 @@ class Joint:
                 out[p.identifier] += ", its Cholesky factor"
             if any(p is q.intercept and q.center and q.common for q in s.predictors):
                 out[p.identifier] += " at the predictors' means"
+            if p.prior.shrinkage:
+                out[p.identifier] += ", standardised"
         for g in s.every_group:
             name = ", ".join(g.name(e) for e in g.group.effects)
             out[g.identifier] = f"{name}, standardised" if g.noncentered else name

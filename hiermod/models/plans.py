@@ -410,6 +410,7 @@ def _draw(structure: Structure, only_moments: bool) -> Callable[..., Any]:
 
     def draw(values: dict[str, tf.Tensor], data: Data, noise: tf.Tensor) -> Any:
         assert structure.layout
+        values = program.functions(structure.source).scaled(values)
         return marginal.draw(structure.layout, values, data, noise, only_moments)
 
     return draw
@@ -434,7 +435,7 @@ def _log_density(structure: Structure) -> Callable[[tf.Tensor, Any], tf.Tensor]:
         listed = [values.get(p.identifier) for p in structure.parts]
         model = functions.joint_distribution(data, prior).model
         if layout:
-            total = marginal.eliminate(layout, values, data).log_density
+            total = marginal.eliminate(layout, functions.scaled(values), data).log_density
         elif structure.laplace:
             total = data["constant"] + laplace.peak(_problem(structure, values, data)).log_density
         else:

@@ -38,9 +38,10 @@ def source(specification: Specification, *, literal: bool = False) -> str:
     Returns
     -------
     str
-        Defines ``effects_<group>`` for every group term, ``linear_predictor`` (and
-        ``linear_predictor_<parameter>``), ``likelihood``, ``joint_distribution`` and, if not
-        `literal`, ``predict`` (and ``predict_<parameter>``), ``parameters`` and ``totals``. Arrays
+        Defines ``effects_<group>`` for every group term, ``coefficients`` if some are shrunk,
+        ``linear_predictor`` (and ``linear_predictor_<parameter>``), ``likelihood``,
+        ``joint_distribution`` and, if not `literal`, ``predict`` (and ``predict_<parameter>``),
+        ``parameters``, ``scaled`` and ``totals``. Arrays
         come in through ``data``: ``X`` (P, N), ``Z_<group>`` (K, N), ``index_<group>`` (N,),
         ``offset`` (N,), what `Response.given` names, (N,); ``totals`` has its own, see
         `models.compress`.
@@ -50,7 +51,7 @@ def source(specification: Specification, *, literal: bool = False) -> str:
     parts = [*filter(None, map(_effects, wholes.values())), *map(_linear, s.predictors)]
     parts.append(_likelihood(s))
     if not literal:
-        parts += [*map(_predict, s.predictors), _parameters(s)]
+        parts += [*map(_predict, s.predictors), _parameters(s), _scaled(s)]
         parts += [_totals(s)] if summable(s) else []
     return "\n\n".join([*parts, _joint(s, literal)])
 
@@ -90,6 +91,62 @@ def coefficients(p: Predictor) -> list[str]:
     """Identifiers of the intercept and the common coefficients."""
     first = [p.intercept.identifier] if p.intercept else []
     return [*first, *(c.identifier for c in p.common)]
+
+
+def _shrunk_arguments(p: Predictor) -> list[str]:
+    """Arguments of ``coefficients``: standardised values, and what their scales are made of."""
+    members = [member for block in p.shrunk for member in block.members]
+    units = [block.unit for block in p.shrunk if block.unit]
+    return list(dict.fromkeys(part.identifier for part in (*members, *p.scales, *units)))
+
+
+def _shrunk(p: Predictor) -> str:
+    """Coefficients from standardised values, by name, if there are some."""
+    if not p.shrunk:
+        return ""
+    lines = [f"def coefficients{p.suffix}({', '.join(_shrunk_arguments(p))}):"]
+    lines.append('    """Coefficients from their standardised values, by name."""')
+    made = []
+    for block in p.shrunk:
+        wide = {
+            scale.name: part.identifier + "[..., tf.newaxis]" * (not scale.each)
+            for scale, part in zip(block.shrinkage.scales, block.scales, strict=True)
+        }
+        unit = f" * {block.unit.identifier}[..., tf.newaxis]" if block.unit else ""
+        found = block.shrinkage.code.format(unit=unit, size=len(block.labels), **wide)
+        lines.append(f"    {block.identifier} = {found}")
+        for member, place in zip(block.members, block.slices(), strict=True):
+            at = f"{place.start}:{place.stop}" if isinstance(place, slice) else place
+            name = member.identifier
+            made.append(f'        "{name}": {name} * {block.identifier}[..., {at}],\n')
+    return "\n".join([*lines, f"    return {{\n{''.join(made)}    }}\n"])
+
+
+def _scaled(s: Specification) -> str:
+    """Coefficients in place of standardised values."""
+    calls = [_call_shrunk(p, 'values["{}"]') for p in s.predictors if p.shrunk]
+    return (
+        "def scaled(values):\n"
+        '    """Values by name, coefficients in place of what is standardised of them."""\n'
+        f"    return {{{', '.join(f'**{made}' for made in ['values', *calls])}}}\n"
+    )
+
+
+def _call_shrunk(p: Predictor, value: str) -> str:
+    """A call of ``coefficients``, from a pattern for the value of a part."""
+    return f"coefficients{p.suffix}({', '.join(map(value.format, _shrunk_arguments(p)))})"
+
+
+def _call_predictor(p: Predictor, value: str) -> list[str]:
+    """Arguments of a call of ``linear_predictor``, from a pattern for the value of a part."""
+    made = [value.format(name) for name in coefficients(p)]
+    made += [_given(g, value) for g in p.groups]
+    if not p.shrunk:
+        return ["data", *made]
+    members = {member.identifier for block in p.shrunk for member in block.members}
+    named = zip(predictor_arguments(p), made, strict=True)
+    kept = [f"{name}={found}" for name, found in named if name not in members]
+    return ["data", *kept, f"**{_call_shrunk(p, value)}"]
 
 
 def predictor_arguments(p: Predictor) -> list[str]:
@@ -150,17 +207,16 @@ def _given(g: GroupEffects, value: str) -> str:
 def _linear(s: Predictor) -> str:
     """The effects of the groups and the linear predictor."""
     own = [_effects(g) for g in s.groups if not g.whole]
-    return "\n\n".join(part for part in (*own, _predictor(s)) if part)
+    return "\n\n".join(part for part in (*own, _shrunk(s), _predictor(s)) if part)
 
 
 def _predict(s: Predictor) -> str:
     """The linear predictor, from the values of the parts of the joint distribution."""
-    made = [f'values["{name}"]' for name in coefficients(s)]
-    made += [_given(g, 'values["{}"]') for g in s.groups]
+    inside = ", ".join(_call_predictor(s, 'values["{}"]'))
     return (
         f"def predict{s.suffix}(data, values):\n"
         '    """Linear predictor of the rows, from values by name."""\n'
-        f"    return linear_predictor{s.suffix}({', '.join(['data', *made])})\n"
+        f"    return linear_predictor{s.suffix}({inside})\n"
     )
 
 
@@ -235,6 +291,9 @@ def _prior(p: Parameter, literal: bool) -> str:
         (eta,) = ["" if literal else f'prior["{p.identifier}"][0]']
         eta = priors._number(p.prior.arguments[0]) if literal else eta
         return f"tfd.CholeskyLKJ({p.size}, concentration={eta}, name={p.identifier!r})"
+    if p.support == "simplex":
+        (one,) = p.prior.arguments if literal else (f'prior["{p.identifier}"][0]',)
+        return f"tfd.Dirichlet({one} * np.ones({len(p.labels)}), name={p.identifier!r})"
     if not p.labels:
         return f"{distribution[:-1]}, name={p.identifier!r})"
     if any(isinstance(a, tuple) for a in p.prior.arguments):
@@ -293,8 +352,7 @@ def _joint(s: Specification, literal: bool) -> str:
     comma = ",\n                    "
 
     def linear(p: Predictor) -> str:
-        made = [_given(g, "{}") for g in p.groups]
-        inside = comma.join(["data", *coefficients(p), *made])
+        inside = comma.join(_call_predictor(p, "{}"))
         return f"linear_predictor{p.suffix}(\n                    {inside},\n                )"
 
     etas = {f"eta_{p.parameter}": linear(p) for p in s.others}

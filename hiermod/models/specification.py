@@ -17,6 +17,7 @@ from hiermod.errors import ModelError, PriorError, did_you_mean
 from hiermod.formula.design import Design, Group, Term, label
 from hiermod.models import centring, defaults, families, links, priors
 from hiermod.models.priors import Prior
+from hiermod.models.shrinkage import Shrinkage
 
 FloatArray = NDArray[np.float64]
 
@@ -35,13 +36,15 @@ class Parameter:
     identifier : str
         Name in the joint distribution, a Python identifier.
     role : str
-        ``"Intercept"``, ``"common"``, ``"group_sigma"``, ``"group_cor"`` or ``"auxiliary"``.
+        ``"Intercept"``, ``"common"``, ``"scale"`` (that coefficients are made with),
+        ``"group_sigma"``, ``"group_cor"`` or ``"auxiliary"``.
     labels : tuple of str
         Labels of its elements; empty for a scalar.
     size : int
         Rows and columns of a correlation; 0 otherwise.
     support : str
-        What its prior is cut to, or must keep to: ``"positive"``, ``"probability"``, ``"real"``.
+        What its prior is cut to, or must keep to: ``"positive"``, ``"probability"``, ``"simplex"``
+        or ``"real"``.
     of : str
         The parameter of the family whose linear predictor it belongs to; empty for the mean.
     prior : Prior
@@ -59,6 +62,8 @@ class Parameter:
     @property
     def kind(self) -> str:
         """Its key in ``priors=`` together with others: a class, or its name."""
+        if self.role == "scale":
+            return self.prior.source
         return _prefixed(self.of, self.role) if self.role in CLASSES else self.name
 
     @property
@@ -119,6 +124,55 @@ class GroupEffects:
 
 
 @dataclass(frozen=True)
+class Shrunk:
+    """Common coefficients that are standardised values times scales made of other parameters.
+
+    Attributes
+    ----------
+    key : str
+        Key of the prior that they share.
+    identifier : str
+        Name of their scales in the program.
+    members : tuple of Parameter
+        The coefficients; as parts of the joint distribution they are standardised.
+    scales : tuple of Parameter
+        One for each of `Shrinkage.scales`.
+    unit : Parameter, optional
+        The sigma that multiplies the scales.
+    """
+
+    key: str
+    identifier: str
+    members: tuple[Parameter, ...]
+    scales: tuple[Parameter, ...]
+    unit: Parameter | None
+
+    @property
+    def shrinkage(self) -> Shrinkage:
+        """How the scales are made."""
+        found = self.members[0].prior.shrinkage
+        assert found
+        return found
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """A label for each coefficient."""
+        return tuple(element(p, label) for p in self.members for label in p.labels or ("",))
+
+    def slices(self) -> Iterator[int | slice]:
+        """Of each member among the coefficients: its place, or those of its elements."""
+        begin = 0
+        for p in self.members:
+            yield slice(begin, begin + len(p.labels)) if p.labels else begin
+            begin += max(len(p.labels), 1)
+
+
+def element(p: Parameter, label: str) -> str:
+    """Name of a coefficient, as in summaries: ``f[b]``."""
+    return f"{p.name}[{label}]" if label else p.name
+
+
+@dataclass(frozen=True)
 class Predictor:
     """A linear predictor: of the mean, or of another parameter of the family.
 
@@ -134,6 +188,8 @@ class Predictor:
     intercept : Parameter, optional
     common : tuple of Parameter
         One for each of `design.terms`.
+    shrunk : tuple of Shrunk
+        Those of `common` whose scales are made of other parameters.
     groups : tuple of GroupEffects
     start : float
         The intercept at which the linear predictor begins.
@@ -145,6 +201,7 @@ class Predictor:
     center: bool
     intercept: Parameter | None
     common: tuple[Parameter, ...]
+    shrunk: tuple[Shrunk, ...]
     groups: tuple[GroupEffects, ...]
     start: float
 
@@ -154,6 +211,11 @@ class Predictor:
         if self.center:
             return np.asarray(self.design.X.mean(axis=0))
         return np.zeros(self.design.X.shape[1])
+
+    @property
+    def scales(self) -> tuple[Parameter, ...]:
+        """What the scales of common coefficients are made of."""
+        return tuple(p for block in self.shrunk for p in block.scales)
 
     @property
     def suffix(self) -> str:
@@ -200,7 +262,7 @@ class Specification(Predictor):
         linear = [
             part
             for p in self.predictors
-            for part in (*((p.intercept,) if p.intercept else ()), *p.common)
+            for part in (*((p.intercept,) if p.intercept else ()), *p.common, *p.scales)
         ]
         grouped = [p for g in self.every_group for p in (*g.sigmas, *((g.cor,) if g.cor else ()))]
         return (*linear, *grouped, *self.auxiliary)
@@ -274,7 +336,11 @@ def specify(
             f"known standard errors take the place of {name!r}, which has a formula: write "
             f"se({design.response.name}, s, {name}=True) to keep both."
         )
-    functions = {f"linear_predictor_{name}" for name in design.parameters}
+    functions = {
+        f"{function}{suffix}"
+        for function in ("linear_predictor", "coefficients")
+        for suffix in ("", *(f"_{name}" for name in design.parameters))
+    }
     identifiers = _Identifiers({*links.RESERVED, *functions, *kind.parameters})
     rules = {
         name: defaults.Defaults.of(part, kind, chosen[name], center and part.intercept)
@@ -295,9 +361,17 @@ def specify(
             drafts.append(Parameter(name, name, "auxiliary", (), prior, support=support))
     if not drafts:
         raise ModelError("the model has no parameters: add an intercept or a predictor.")
-    _check_names(drafts, design)
     given = priors.merge(priors_, {key for d in drafts for key in (d.kind, d.name)})
     made = {d.name: _with_prior(d, given) for d in drafts}
+    unit = made.get("sigma") if chosen[""].name == "identity" else None
+    shrunk = {
+        name: tuple(
+            _shrunk([made[t.name] for t in part.terms], identifiers, None if name else unit)
+        )
+        for name, part in _parts(design)
+    }
+    scales = [p for blocks_ in shrunk.values() for block in blocks_ for p in block.scales]
+    _check_names([*drafts, *scales], design)
     if all(p.prior.constant for p in made.values()) and not blocks:
         raise PriorError(
             "every parameter has a constant prior: there is nothing to estimate. Leave one of them "
@@ -319,6 +393,7 @@ def specify(
             center=center and part.intercept,
             intercept=made.get(_prefixed(name, "Intercept")),
             common=tuple(made[t.name] for t in part.terms),
+            shrunk=shrunk[name],
             groups=tuple(grouped[name]),
             start=rules[name].location if name else typical,
         )
@@ -373,6 +448,37 @@ def _linear(
         prior = rule.common(term, design.X[:, term.columns])
         identifier = identifiers(term.name)
         yield Parameter(term.name, identifier, "common", term.labels, prior, of=parameter)
+
+
+def _shrunk(
+    common: Sequence[Parameter], identifiers: _Identifiers, unit: Parameter | None
+) -> Iterator[Shrunk]:
+    """The coefficients of a predictor that share a shrinkage prior, and what it is made of."""
+    for key in dict.fromkeys(p.prior.source for p in common if p.prior.shrinkage):
+        members = tuple(p for p in common if p.prior.source == key)
+        block = Shrunk(key, identifiers(f"scale_{key}"), members, (), None)
+        if "{unit}" in block.shrinkage.code:
+            block = replace(block, unit=unit)
+        scales = []
+        for scale in block.shrinkage.scales:
+            name = f"{key}_{scale.name}"
+            draft = Parameter(
+                name,
+                identifiers(name),
+                "scale",
+                block.labels if scale.each else (),
+                priors.parse(scale.prior, key),
+                support=scale.support,
+                of=members[0].of,
+            )
+            if scale.support == "simplex" and len(block.labels) < 2:
+                raise PriorError(
+                    f"prior of {key!r}, {members[0].prior.text!r}, divides variance among "
+                    "coefficients, but there is only one: give it normal(0, exponential(1)), or "
+                    "the same prior to all by 'common'."
+                )
+            scales.append(_with_prior(draft, {}))
+        yield replace(block, scales=tuple(scales))
 
 
 Block = list[tuple[str, Group]]
@@ -457,11 +563,17 @@ def _with_prior(draft: Parameter, given: Mapping[str, Prior]) -> Parameter:
     """The draft with the user's prior, if there is one, checked for its support."""
     prior = given.get(draft.name) or given.get(draft.kind) or draft.prior
     has, wants = priors.support(prior), draft.support
-    correlation = draft.role == "group_cor"
-    if correlation != (has == "correlation"):
-        wanted = "lkj(eta)" if correlation else "a distribution of numbers, such as normal(0, 1)"
+    kind = "correlation" if draft.role == "group_cor" else wants
+    if kind != has and {kind, has} & {"correlation", "simplex"}:
+        numbers = "a distribution of numbers, such as normal(0, 1)"
+        wanted = "lkj(eta)" if kind == "correlation" else numbers
         raise PriorError(
             f"prior of {draft.name!r}, {prior.text!r}, does not fit: it needs {wanted}."
+        )
+    if prior.shrinkage and draft.role != "common":
+        raise PriorError(
+            f"prior of {draft.name!r}, {prior.text!r}, does not fit: it is for common "
+            "coefficients, and has parameters of its own. Give numbers, such as normal(0, 1)."
         )
     if prior.constant:
         priors.check_constant(prior, wants, draft.name)

@@ -41,9 +41,11 @@ def posterior(
     Returns
     -------
     Dataset
-        ``Intercept`` (at predictors = 0), common coefficients, the family's parameters, standard
-        deviations and correlations of groups, and the deviations of every level.
+        ``Intercept`` (at predictors = 0), common coefficients and what their scales are made of,
+        the family's parameters, standard deviations and correlations of groups, and the deviations
+        of every level.
     """
+    values = {name: np.asarray(v) for name, v in joint.functions.scaled(values).items()}
     s, found = joint.specification, dataset(dict(_variables(joint, values)), attrs)
     for p in s.parameters:
         moved = p is s.intercept and s.center and not all(q.prior.constant for q in s.common)
@@ -61,6 +63,8 @@ def _variables(
             at_means = values[linear.intercept.identifier]
             yield linear.intercept.name, ((), at_means - _from_means(linear, values), {})
         for p in linear.common:
+            yield p.name, _common(p, values)
+        for p in linear.scales:
             yield p.name, _common(p, values)
     for p in s.auxiliary:
         yield p.name, _common(p, values)

@@ -89,6 +89,11 @@ BOUNDED = {
     "1|g_sigma": "exponential(1, lb=2)",
     "sigma": "normal(1, 1, ub=4)",
 }
+SHRUNK = (
+    {"common": "horseshoe()"},
+    {"common": "r2d2()", "x": "normal(0, 1)"},
+    {"f": "normal(0, exponential(1))", "x:f": "student_t(3, 0, normal(0, 1))"},
+)
 
 
 def grid():
@@ -100,7 +105,7 @@ def grid():
     for left, right in product(LEFT, ("intercept", "index slopes", "everything")):
         if left != "gaussian":
             yield left, right, {"noncentered": {"g": False}} if right == "everything" else {}
-    for priors in (CONSTANT, BOUNDED):
+    for priors in (CONSTANT, BOUNDED, *SHRUNK):
         yield "gaussian", "everything", {"priors": priors}
 
 
@@ -418,6 +423,7 @@ def test_centring_moves_the_intercept_and_nothing_else(right):
 @pytest.mark.parametrize("size", [2, 3, 4])
 def test_jacobian_of_the_unconstrained_space(size):
     parts = (
+        Part("p", (size,), "simplex"),
         Part("a", (2,), "real"),
         Part("s", (), "positive"),
         Part("t", (3,), "positive"),
@@ -428,10 +434,14 @@ def test_jacobian_of_the_unconstrained_space(size):
     position = np.random.default_rng(size).normal(0, 0.7, dimensions)
 
     def free(q):
-        """The values that a density is a density of: of a Cholesky factor, below the diagonal."""
+        """The values that a density is a density of: of a Cholesky factor, below the diagonal.
+
+        Of a simplex, all but the last.
+        """
         values = constrain(parts, tf.constant(q))
-        *rest, factor = (v.numpy() for v in values)
-        return np.concatenate([*(np.ravel(v) for v in rest), factor[np.tril_indices(size, -1)]])
+        shares, *rest, factor = (v.numpy() for v in values)
+        free = (shares[:-1], *map(np.ravel, rest), factor[np.tril_indices(size, -1)])
+        return np.concatenate(free)
 
     step = 1e-4
     shifts = np.eye(dimensions) * step
@@ -445,8 +455,10 @@ def test_jacobian_of_the_unconstrained_space(size):
     log_det = log_jacobian(parts, tf.constant(position))
     assert float(log_det) == pytest.approx(np.linalg.slogdet(jacobian)[1], abs=1e-8)
     values = constrain(parts, tf.constant(position))
-    factor = values[-1].numpy()
+    factor, shares = values[-1].numpy(), values[0].numpy()
     np.testing.assert_allclose(np.diag(factor @ factor.T), 1, rtol=1e-12)
+    assert (shares > 0).all()
+    assert shares.sum() == pytest.approx(1, rel=1e-12)
 
 
 def test_an_interval_prior_stays_inside():
