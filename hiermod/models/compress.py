@@ -33,7 +33,12 @@ def compress(s: Specification, arrays: Arrays) -> Arrays:
         ``total`` (sum of the response) and ``within`` (sum of squares of the response about its
         mean, of a gaussian response) in place of ``y``, ``trials`` and ``weights``.
     """
-    inputs = {k: v for k, v in arrays.items() if k not in ("y", "trials", "weights")}
+    of_levels = {k: v for k, v in arrays.items() if k.startswith("by_")}
+    inputs = {
+        k: v
+        for k, v in arrays.items()
+        if k not in ("y", "trials", "weights") and k not in of_levels
+    }
     y = arrays["y"]
     weights = arrays.get("weights", np.ones(len(y)))
     codes = _codes(inputs, len(y))
@@ -47,7 +52,7 @@ def compress(s: Specification, arrays: Arrays) -> Arrays:
     total = sums(y)
     kept = count > 0
     out = {k: np.ascontiguousarray(v[..., first[kept]]) for k, v in inputs.items()}
-    out |= {"count": count[kept], "total": total[kept]}
+    out |= of_levels | {"count": count[kept], "total": total[kept]}
     if s.family.residual:
         mean = total / np.where(kept, count, 1.0)
         out["within"] = sums((y - mean[codes]) ** 2)[kept]

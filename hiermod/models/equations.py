@@ -74,12 +74,18 @@ class _Text:
 
     def covariance(self, g: GroupEffects) -> tuple[str, str, str]:
         """The covariance of the effects of a level; its factor's name; what that is."""
-        diagonal = f"diag({', '.join(p.name for p in g.sigmas)})"
+        diagonal = f"diag({', '.join(self.of_kind(p.name, g) for p in g.sigmas)})"
         name = f"S_{g.key}"
-        return (f"{name} {g.cor.name} {name}" if g.cor else f"{name} {name}"), name, diagonal
+        cor = f"{self.of_kind(g.cor.name, g)} " if g.cor else ""
+        return f"{name} {cor}{name}", name, diagonal
 
     def levels(self, g: GroupEffects) -> str:
-        return f"   for j = 1..{len(g.group.levels)}"
+        zero = ", summing to 0" * g.group.zero_sum
+        return f"   for j = 1..{len(g.group.levels)}{zero}"
+
+    def of_kind(self, name: str, g: GroupEffects) -> str:
+        """A parameter of the kind of level that a level is."""
+        return f"{name}[{g.group.by.name}[j]]" if g.group.by else name
 
     def note(self, text: str) -> str:
         return text
@@ -159,12 +165,18 @@ class _Latex:
 
     def covariance(self, g: GroupEffects) -> tuple[str, str, str]:
         """The covariance of the effects of a level; its factor's name; what that is."""
-        diagonal = rf"\operatorname{{diag}}({', '.join(self.parameter(p) for p in g.sigmas)})"
+        sigmas = ", ".join(self.of_kind(self.parameter(p), g) for p in g.sigmas)
+        diagonal = rf"\operatorname{{diag}}({sigmas})"
         name = rf"\mathbf{{S}}_{{{_tex(g.group.factor)}}}"
-        return f"{name} {self.parameter(g.cor) if g.cor else ''} {name}", name, diagonal
+        cor = self.of_kind(self.parameter(g.cor), g) if g.cor else ""
+        return f"{name} {cor} {name}", name, diagonal
 
     def levels(self, g: GroupEffects) -> str:
-        return rf"\quad j = 1, \ldots, {len(g.group.levels)}"
+        zero = r",\ \text{summing to 0}" * g.group.zero_sum
+        return rf"\quad j = 1, \ldots, {len(g.group.levels)}{zero}"
+
+    def of_kind(self, name: str, g: GroupEffects) -> str:
+        return rf"{{{name}}}_{{[{_tex(g.group.by.name)}[j]]}}" if g.group.by else name
 
     def note(self, text: str) -> str:
         return rf"\text{{{text}}}" if text else ""
@@ -246,12 +258,16 @@ def _lines(s: Specification, n: _Text | _Latex) -> Iterator[tuple[str, str, str]
 def _effects(g: GroupEffects, n: _Text | _Latex) -> Iterator[tuple[str, str, str]]:
     """The distribution of the deviations of a level."""
     names = [n.deviation(g, effect, "j") for effect in g.group.effects]
+    df = f"{n.parameter(g.df)}, " if g.df else ""
     if len(names) == 1 and not g.group.effects[0].labels:
-        yield names[0], "~", n.call("normal", f"0, {n.parameter(g.sigmas[0])}") + n.levels(g)
+        sigma = n.of_kind(n.parameter(g.sigmas[0]), g)
+        kind = "student_t" if df else "normal"
+        yield names[0], "~", n.call(kind, f"{df}0, {sigma}") + n.levels(g)
         return
     covariance, name, diagonal = n.covariance(g)
     left = n.vector(names) if len(names) > 1 else names[0]
-    yield left, "~", n.call("multi_normal", f"0, {covariance}") + n.levels(g)
+    kind = "multi_student_t" if df else "multi_normal"
+    yield left, "~", n.call(kind, f"{df}0, {covariance}") + n.levels(g)
     yield name, "=", diagonal
 
 

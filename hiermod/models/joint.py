@@ -67,7 +67,7 @@ class Part:
     def unconstrained_shape(self) -> tuple[int, ...]:
         """Shape of the unconstrained value."""
         if self.support == "correlation":
-            return (self.shape[0] * (self.shape[0] - 1) // 2,)
+            return (*self.shape[:-2], self.shape[-1] * (self.shape[-1] - 1) // 2)
         if self.support == "simplex":
             return (self.shape[0] - 1,)
         return (0,) if self.support == "constant" else self.shape
@@ -270,7 +270,7 @@ def join(specification: Specification) -> Joint:
         prior={p.identifier: _numbers(p) for p in specification.parameters},
         parts=(
             *(_part(p) for p in specification.parameters),
-            *(Part(g.identifier, g.shape, "real") for g in specification.every_group),
+            *(Part(g.identifier, g.part_shape, "real") for g in specification.every_group),
         ),
     )
 
@@ -283,7 +283,8 @@ def arrays(specification: Specification, design: Design) -> dict[str, NDArray[An
     dict
         ``y``, and what the program needs of ``X`` (P, N; centred as in training), ``offset``,
         what `Response.given` names (N,), ``index_<group>`` (N,) and ``Z_<group>`` (K, N); of the
-        predictors of other parameters, ``X_<parameter>`` and so on.
+        predictors of other parameters, ``X_<parameter>`` and so on. ``by_<group>`` (J,) is not of
+        rows, but of levels.
     """
     response = design.response
     out: dict[str, NDArray[Any]] = {"y": response.values, **response.given}
@@ -296,6 +297,8 @@ def arrays(specification: Specification, design: Design) -> dict[str, NDArray[An
             out[f"offset{p.suffix}"] = offset
         for g, group in zip(p.groups, part.groups, strict=True):
             out[f"index_{g.key}"] = group.index
+            if group.by:
+                out[f"by_{g.key}"] = group.by.index
             if not g.constant:
                 out[f"Z_{g.key}"] = np.ascontiguousarray(group.Z.T)
     return out

@@ -78,7 +78,7 @@ def functions(text: str) -> SimpleNamespace:
 
 
 def effects_arguments(g: GroupEffects) -> list[str]:
-    """Arguments of ``effects_<group>``."""
+    """Arguments of ``effects_<group>``, after ``data`` where it needs them."""
     return [*(p.identifier for p in g.sigmas), *([g.cor.identifier] if g.cor else []), g.identifier]
 
 
@@ -123,12 +123,14 @@ def _shrunk(p: Predictor) -> str:
 
 
 def _scaled(s: Specification) -> str:
-    """Coefficients in place of standardised values."""
-    calls = [_call_shrunk(p, 'values["{}"]') for p in s.predictors if p.shrunk]
+    """Coefficients, and effects that do not integrate out, in place of standardised values."""
+    value = 'values["{}"]'
+    made = [f"**{_call_shrunk(p, value)}" for p in s.predictors if p.shrunk]
+    made += [f'"{g.identifier}": {_given(g, value)}' for g in s.every_group if g.scaled]
     return (
-        "def scaled(values):\n"
-        '    """Values by name, coefficients in place of what is standardised of them."""\n'
-        f"    return {{{', '.join(f'**{made}' for made in ['values', *calls])}}}\n"
+        "def scaled(data, values):\n"
+        '    """Values by name, in place of some standardised ones what is made of them."""\n'
+        f"    return {{{', '.join(['**values', *made])}}}\n"
     )
 
 
@@ -179,16 +181,29 @@ def _scale(g: GroupEffects) -> str:
     return f"tf.concat([{columns}], axis=-1)"
 
 
+def _scale_by_level(g: GroupEffects) -> str:
+    """The same for every level, shape [..., K, 1 or J]."""
+    if not g.group.by:
+        return f"{_scale(g)}[..., tf.newaxis]"
+    kinds = f"tf.stack(tf.split({_scale(g)}, {g.shape[0]}, axis=-1), axis=-2)"
+    return f'tf.gather({kinds}, data["by_{g.key}"], axis=-1)'
+
+
 def _effects(g: GroupEffects) -> str:
     """Deviations from standard normal values; a group in centred form needs none."""
     if not g.noncentered:
         return ""
-    if g.cor:
-        result = f"tf.matmul({_scale(g)}[..., tf.newaxis] * {g.cor.identifier}, {g.identifier})"
+    z = f"sum_to_zero({g.identifier})" if g.group.zero_sum else g.identifier
+    if g.cor and g.group.by:
+        factor = f'tf.gather({g.cor.identifier}, data["by_{g.key}"], axis=-3)'
+        result = f'{_scale_by_level(g)} * tf.einsum("...jab,...bj->...aj", {factor}, {z})'
+    elif g.cor:
+        result = f"tf.matmul({_scale(g)}[..., tf.newaxis] * {g.cor.identifier}, {z})"
     else:
-        result = f"{_scale(g)}[..., tf.newaxis] * {g.identifier}"
+        result = f"{_scale_by_level(g)} * {z}"
+    data = ["data"] * bool(g.group.by)
     return (
-        f"def effects_{g.key}({', '.join(effects_arguments(g))}):\n"
+        f"def effects_{g.key}({', '.join([*data, *effects_arguments(g)])}):\n"
         f'    """Deviations of the levels, shape [..., effects, levels]."""\n'
         f"    return {result}\n"
     )
@@ -199,8 +214,9 @@ def _given(g: GroupEffects, value: str) -> str:
     whole = g.whole or g
     made = value.format(whole.identifier)
     if whole.noncentered:
-        arguments = ", ".join(value.format(name) for name in effects_arguments(whole))
-        made = f"effects_{whole.key}({arguments})"
+        arguments = [value.format(name) for name in effects_arguments(whole)]
+        data = ["data"] * bool(whole.group.by)
+        made = f"effects_{whole.key}({', '.join([*data, *arguments])})"
     return f"{made}[..., {g.first}:{g.first + g.shape[0]}, :]" if g.whole else made
 
 
@@ -290,6 +306,9 @@ def _prior(p: Parameter, literal: bool) -> str:
     if p.size:
         (eta,) = ["" if literal else f'prior["{p.identifier}"][0]']
         eta = priors._number(p.prior.arguments[0]) if literal else eta
+        if p.labels:
+            one = f"tfd.CholeskyLKJ({p.size}, concentration={eta})"
+            return f"tfd.Sample({one}, {len(p.labels)}, name={p.identifier!r})"
         return f"tfd.CholeskyLKJ({p.size}, concentration={eta}, name={p.identifier!r})"
     if p.support == "simplex":
         (one,) = p.prior.arguments if literal else (f'prior["{p.identifier}"][0]',)
@@ -305,20 +324,39 @@ def _prior(p: Parameter, literal: bool) -> str:
 
 def _group_part(g: GroupEffects, earlier: list[str]) -> str:
     """The part of the joint distribution that holds the effects of a group term."""
-    shape = f"{list(g.shape)}"
-    if g.noncentered:
-        return (
-            f"tfd.Sample(tfd.Normal(np.float64(0), np.float64(1)), {shape}, name={g.identifier!r})"
+    if g.noncentered and not g.df:
+        one, shape = "tfd.Normal(np.float64(0), np.float64(1))", list(g.part_shape)
+        return f"tfd.Sample({one}, {shape}, name={g.identifier!r})"
+    if g.df:
+        size = g.shape[0]
+        scale = f"tf.linalg.LinearOperatorIdentity({size}, dtype=tf.float64)"
+        if not g.noncentered:
+            factor = g.cor.identifier if g.cor else f"np.eye({size})"
+            scale = (
+                "tf.linalg.LinearOperatorLowerTriangular(\n                        "
+                f"{_scale(g)}[..., tf.newaxis] * {factor}\n                    )"
+            )
+        of_level = (
+            f"tfd.MultivariateStudentTLinearOperator(\n"
+            f"                    df={g.df.identifier},\n"
+            f"                    loc=np.zeros({size}),\n"
+            f"                    scale={scale},\n"
+            f"                )"
         )
-    arguments = ", ".join(reversed(earlier))
-    if g.cor:
+    elif g.cor:
+        of_level = (
+            f"tfd.MultivariateNormalTriL(\n"
+            f"                    scale_tril={_scale(g)}[..., tf.newaxis]\n"
+            f"                    * {g.cor.identifier}\n"
+            f"                )"
+        )
+    else:
+        of_level = ""
+    if of_level:
         body = (
             f"tfd.TransformedDistribution(\n"
             f"            tfd.Sample(\n"
-            f"                tfd.MultivariateNormalTriL(\n"
-            f"                    scale_tril={_scale(g)}[..., tf.newaxis]\n"
-            f"                    * {g.cor.identifier}\n"
-            f"                ),\n"
+            f"                {of_level},\n"
             f"                {g.shape[1]},\n"
             f"            ),\n"
             f"            tfb.Transpose(rightmost_transposed_ndims=2),\n"
@@ -328,12 +366,12 @@ def _group_part(g: GroupEffects, earlier: list[str]) -> str:
     else:
         body = (
             f"tfd.Independent(\n"
-            f"            tfd.Normal(np.zeros({shape}), {_scale(g)}[..., tf.newaxis]),\n"
+            f"            tfd.Normal(np.zeros({list(g.shape)}), {_scale(g)}[..., tf.newaxis]),\n"
             f"            reinterpreted_batch_ndims=2,\n"
             f"            name={g.identifier!r},\n"
             f"        )"
         )
-    return f"lambda {arguments}: {body}"
+    return f"lambda {', '.join(reversed(earlier))}: {body}"
 
 
 def _joint(s: Specification, literal: bool) -> str:

@@ -37,9 +37,9 @@ class Parameter:
         Name in the joint distribution, a Python identifier.
     role : str
         ``"Intercept"``, ``"common"``, ``"scale"`` (that coefficients are made with),
-        ``"group_sigma"``, ``"group_cor"`` or ``"auxiliary"``.
+        ``"group_sigma"``, ``"group_cor"``, ``"group_df"`` or ``"auxiliary"``.
     labels : tuple of str
-        Labels of its elements; empty for a scalar.
+        Labels of its elements; empty for a scalar, or a single correlation.
     size : int
         Rows and columns of a correlation; 0 otherwise.
     support : str
@@ -69,9 +69,8 @@ class Parameter:
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of a single draw."""
-        if self.size:
-            return (self.size, self.size)
-        return (len(self.labels),) if self.labels else ()
+        square = (self.size, self.size) if self.size else ()
+        return (len(self.labels), *square) if self.labels else square
 
 
 @dataclass(frozen=True)
@@ -85,8 +84,10 @@ class GroupEffects:
         Standard deviations, one parameter for each of `group.effects`.
     cor : Parameter, optional
         Correlation of the effects of a level.
+    df : Parameter, optional
+        Degrees of freedom of Student-t effects.
     identifier : str
-        Of the part that holds the effects in the joint distribution, shape (K, J).
+        Of the part that holds the effects in the joint distribution, shape `part_shape`.
     function : str
         Name of the function of the program that gives the deviations.
     noncentered : bool
@@ -102,6 +103,7 @@ class GroupEffects:
     group: Group
     sigmas: tuple[Parameter, ...]
     cor: Parameter | None
+    df: Parameter | None
     identifier: str
     key: str
     noncentered: bool
@@ -117,6 +119,16 @@ class GroupEffects:
     def shape(self) -> tuple[int, int]:
         """Effects and levels, (K, J)."""
         return self.group.Z.shape[1], len(self.group.levels)
+
+    @property
+    def scaled(self) -> bool:
+        """Whether the part holds standardised values of effects that do not integrate out."""
+        return self.noncentered and bool(self.group.special)
+
+    @property
+    def part_shape(self) -> tuple[int, int]:
+        """Shape of the part: where effects sum to zero, they have a dimension less than levels."""
+        return self.shape[0], self.shape[1] - self.group.zero_sum
 
     def name(self, effect: Term) -> str:
         """Name of the deviations of one effect in the posterior."""
@@ -264,7 +276,11 @@ class Specification(Predictor):
             for p in self.predictors
             for part in (*((p.intercept,) if p.intercept else ()), *p.common, *p.scales)
         ]
-        grouped = [p for g in self.every_group for p in (*g.sigmas, *((g.cor,) if g.cor else ()))]
+        grouped = [
+            p
+            for g in self.every_group
+            for p in (*g.sigmas, *((g.cor,) if g.cor else ()), *((g.df,) if g.df else ()))
+        ]
         return (*linear, *grouped, *self.auxiliary)
 
 
@@ -499,8 +515,21 @@ def _cor_name(block: Block, design: Design) -> str:
     """Name of the correlation of a block: that of its first term."""
     name, group = block[0]
     part = design.parameters[name] if name else design
-    place = next(i for i, g in enumerate(part.groups) if g is group)
-    return _prefixed(name, cor_name(part.groups, place))
+    before = any(g.factor == group.factor and g.correlated for g in _before(part, group))
+    return _prefixed(name, _name_of(group, "cor", before))
+
+
+def _df_name(block: Block, design: Design) -> str:
+    """Name of the degrees of freedom of a block: that of its first term."""
+    name, group = block[0]
+    part = design.parameters[name] if name else design
+    before = any(g.factor == group.factor and g.student for g in _before(part, group))
+    return _prefixed(name, _name_of(group, "df", before))
+
+
+def _before(design: Design, group: Group) -> tuple[Group, ...]:
+    """The group terms before this one."""
+    return design.groups[: next(i for i, g in enumerate(design.groups) if g is group)]
 
 
 def _grouped(
@@ -510,12 +539,13 @@ def _grouped(
     for name, group in block:
         for effect in group.effects:
             shown = name if effect.kind == "intercept" else effect.name
+            columns = np.repeat(group.Z[:, effect.columns], len(_kinds(group) or [""]), axis=1)
             yield Parameter(
                 f"{effect.name}|{group.factor}_sigma",
                 identifiers(f"sigma_{group.factor}" + f"_{shown}" * bool(shown)),
                 "group_sigma",
-                effect.labels,
-                rules[name].group_sigma(effect, group.Z[:, effect.columns]),
+                by_labels(effect, group),
+                rules[name].group_sigma(effect, columns),
                 support="positive",
                 of=name,
             )
@@ -525,11 +555,33 @@ def _grouped(
             _cor_name(block, design),
             identifiers(_prefixed(name, f"chol_{first.factor}")),
             "group_cor",
-            (),
+            _kinds(first),
             rules[name].group_cor(),
             size=sum(group.Z.shape[1] for _, group in block),
             of=name,
         )
+    if first.student:
+        yield Parameter(
+            _df_name(block, design),
+            identifiers(_prefixed(name, f"df_{first.factor}")),
+            "group_df",
+            (),
+            priors.parse("gamma(2, 0.1, lb=1)", "default"),
+            support="positive",
+            of=name,
+        )
+
+
+def _kinds(group: Group) -> tuple[str, ...]:
+    """Labels of the kinds of levels, if there are some."""
+    return group.by.labels if group.by else ()
+
+
+def by_labels(effect: Term, group: Group) -> tuple[str, ...]:
+    """Labels of the standard deviations of an effect: its columns, kinds of levels, or both."""
+    if not (effect.labels and group.by):
+        return effect.labels or _kinds(group)
+    return tuple(f"{label}:{kind}" for label in effect.labels for kind in group.by.labels)
 
 
 def _check_names(drafts: Sequence[Parameter], design: Design) -> None:
@@ -541,6 +593,7 @@ def _check_names(drafts: Sequence[Parameter], design: Design) -> None:
     dims = {f"{t.name}_dim" for t in terms if t.labels}
     dims |= {f"{g.factor}__factor_dim" for g in groups}
     dims |= {f"{e.name}__expr_dim" for g in groups for e in g.effects if e.labels}
+    dims |= {f"{g.by.name}__by_dim" for g in groups if g.by}
     taken = dims | {"chain", "draw", "__obs__", "common", "group_sigma", "group_cor"}
     clashes = sorted({n for n in names if names.count(n) > 1} | (taken & set(names)))
     clashes += [design.response.name] if design.response.name in ("chain", "draw") else []
@@ -551,12 +604,10 @@ def _check_names(drafts: Sequence[Parameter], design: Design) -> None:
         )
 
 
-def cor_name(groups: tuple[Group, ...], i: int) -> str:
-    """Name of the correlation of a group term: ``g_cor``, or longer for a second one of ``g``."""
-    group = groups[i]
-    if any(g.factor == group.factor and g.correlated for g in groups[:i]):
-        return f"{'+'.join(e.name for e in group.effects)}|{group.factor}_cor"
-    return f"{group.factor}_cor"
+def _name_of(group: Group, end: str, longer: bool) -> str:
+    """Name of a parameter of a group term: ``g_cor``, or longer for a second one of ``g``."""
+    effects = "+".join(e.name for e in group.effects)
+    return f"{effects}|{group.factor}_{end}" if longer else f"{group.factor}_{end}"
 
 
 def _with_prior(draft: Parameter, given: Mapping[str, Prior]) -> Parameter:
@@ -610,6 +661,12 @@ def _forms(
     for flag in given.values():
         if not isinstance(flag, bool):
             raise ModelError(f"noncentered must be True or False for a factor, not {flag!r}.")
+    for g in (g for _, part in _parts(design) for g in part.groups):
+        if (g.by or g.zero_sum) and given.get(g.factor) is False:
+            raise ModelError(
+                f"noncentered=False is for {g.factor!r} too, whose effects have by= or zero_sum= "
+                "and only a non-centred form: name the other grouping factors, {'h': False}."
+            )
     out = {name: dict.fromkeys(factors, True) | given for name, _ in _parts(design)}
     if not all(g.factor in given for g in design.groups):
         out[""] = centring.noncentered(design, family, link) | given
@@ -634,6 +691,7 @@ def _effects(
             group=group,
             sigmas=tuple(made[f"{e.name}|{group.factor}_sigma"] for e in group.effects),
             cor=made.get(_cor_name(block, design)) if len(block) > 1 or group.correlated else None,
+            df=made[_df_name(block, design)] if group.student else None,
             identifier=own,
             key=identifiers(f"levels_{known}").removeprefix("levels_"),
             noncentered=noncentered,
@@ -642,7 +700,8 @@ def _effects(
 
     name, first = block[0]
     if len(block) == 1:
-        yield effects(name, first, forms[name][first.factor])
+        only = bool(first.by or first.zero_sum)
+        yield effects(name, first, only or forms[name][first.factor])
         return
     flag = any(forms[name][group.factor] for name, group in block)
     whole = effects(f"{name}_{first.id}" if name else first.id, _joined(block), flag)

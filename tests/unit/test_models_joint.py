@@ -46,6 +46,13 @@ RIGHT = {
     "factor in group, uncorrelated": "f + (f || g)",
     "everything": "x * f + offset(t) + (1 + x | g) + (0 + w || h) + (1 | f:h)",
 }
+SPECIAL = {
+    "student": 'x + (1 + x || gr(g, dist="student"))',
+    "student, correlated": '(1 | gr(g, dist="student")) + (0 + x + w | gr(g, dist="student"))',
+    "by": "x + (1 | gr(g, by=kind)) + (0 + f || gr(g, by=kind))",
+    "by, correlated": 'x + (1 + x | gr(g, by=kind, dist="student")) + (1 | h)',
+    "zero sum": "x + (1 | gr(g, zero_sum=True)) + (1 + w | gr(h, zero_sum=True))",
+}
 LEFT = {
     "gaussian": "y",
     "gaussian weighted": "weighted(y, weight)",
@@ -74,11 +81,12 @@ def data():
             "g": generator.permutation(list("pqrs") * (N // 4)),
             "h": generator.permutation([10, 20, 30] * (N // 3)),
         }
-    )
+    ).assign(kind=lambda d: d["g"].map({"p": "A", "q": "B", "r": "A", "s": "B"}))
 
 
 def built(left, right, **options):
-    return hm.model(data(), f"{LEFT[left]} ~ {RIGHT[right]}", family=left.split()[0], **options)
+    terms = {**RIGHT, **SPECIAL}[right]
+    return hm.model(data(), f"{LEFT[left]} ~ {terms}", family=left.split()[0], **options)
 
 
 CONSTANT = {"x": "constant(0.5)", "f": "constant(-1)", "1|g_sigma": "constant(2)"}
@@ -105,6 +113,10 @@ def grid():
     for left, right in product(LEFT, ("intercept", "index slopes", "everything")):
         if left != "gaussian":
             yield left, right, {"noncentered": {"g": False}} if right == "everything" else {}
+    for right, flag in product(("student", "student, correlated"), (True, False)):
+        yield "gaussian", right, {"noncentered": flag}
+    for left, right in product(("gaussian", "bernoulli"), SPECIAL):
+        yield left, right, {}
     for priors in (CONSTANT, BOUNDED, *SHRUNK):
         yield "gaussian", "everything", {"priors": priors}
 
@@ -424,6 +436,7 @@ def test_centring_moves_the_intercept_and_nothing_else(right):
 def test_jacobian_of_the_unconstrained_space(size):
     parts = (
         Part("p", (size,), "simplex"),
+        Part("many", (2, size, size), "correlation"),
         Part("a", (2,), "real"),
         Part("s", (), "positive"),
         Part("t", (3,), "positive"),
@@ -439,9 +452,9 @@ def test_jacobian_of_the_unconstrained_space(size):
         Of a simplex, all but the last.
         """
         values = constrain(parts, tf.constant(q))
-        shares, *rest, factor = (v.numpy() for v in values)
-        free = (shares[:-1], *map(np.ravel, rest), factor[np.tril_indices(size, -1)])
-        return np.concatenate(free)
+        shares, many, *rest, factor = (v.numpy() for v in values)
+        factors = [f[np.tril_indices(size, -1)] for f in (*many, factor)]
+        return np.concatenate([shares[:-1], *factors[:2], *map(np.ravel, rest), factors[2]])
 
     step = 1e-4
     shifts = np.eye(dimensions) * step

@@ -128,6 +128,16 @@ CASES = {
         "y ~ x + f + (1 | g) + (1 + x | c)",
         {"priors": {"f": "laplace(0, exponential(1))"}},
     ),
+    "Student-t effects, and nested": (
+        'y ~ x + (1 | h) + (1 + x | gr(c, dist="student"))',
+        {"noncentered": {"c": True}},
+    ),
+    "Student-t effects alone, centred": (
+        'y ~ x + (1 + x || gr(g, dist="student"))',
+        {"noncentered": False},
+    ),
+    "standard deviations by h, and crossed": ("y ~ x + (1 + x | gr(g, by=h)) + (1 | c)", {}),
+    "effects that sum to zero": ("y ~ x + (1 + x | gr(c, zero_sum=True)) + (1 | g)", {}),
     "many effects": ("y ~ 1 + (" + " + ".join(f"x{i}" for i in range(9)) + " | g)", {}),
     "many columns": ("y ~ " + " + ".join(f"x{i}" for i in range(9)) + " + (1 | g)", {}),
     "no intercept": ("y ~ 0 + x + (0 + x | g)", {}),
