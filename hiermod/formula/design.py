@@ -59,6 +59,25 @@ class Term:
 
 
 @dataclass(frozen=True)
+class By:
+    """Kinds of levels of a group, ``gr(g, by=x)``: each has standard deviations of its own.
+
+    Attributes
+    ----------
+    name : str
+        Of the column.
+    labels : tuple of str
+        Of the kinds.
+    index : int32 array, shape (J,)
+        Number of the kind of every level.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    index: IntArray
+
+
+@dataclass(frozen=True)
 class Group:
     """One group term ``(effects | factor)``, as an index and a small matrix.
 
@@ -79,6 +98,12 @@ class Group:
         The effect expression, evaluated row by row.
     id : str
         Shared with group terms of other formulas whose effects are correlated with these.
+    student : bool
+        Whether the effects of a level are Student-t, not normal.
+    zero_sum : bool
+        Whether each effect sums to zero over the levels.
+    by : By, optional
+        Kinds of levels with standard deviations and correlations of their own.
     """
 
     factor: str
@@ -88,6 +113,18 @@ class Group:
     levels: NDArray[Any]
     Z: FloatArray
     id: str = ""
+    student: bool = False
+    zero_sum: bool = False
+    by: By | None = None
+
+    @property
+    def special(self) -> str:
+        """What keeps the effects from being independent draws from one normal, in words."""
+        if self.zero_sum:
+            return "effects that sum to zero"
+        if self.student:
+            return "Student-t effects"
+        return f"standard deviations by {self.by.name}" if self.by else ""
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ _REJECTED: dict[str, tuple[str, str]] = {
     "me": (f"me() {_LATER}", "Use the measured column as it is."),
     "mi": (f"mi() {_LATER}", "Fill in or drop the missing values first."),
     "mm": (f"mm() {_LATER}", "Use one grouping factor, (1 | g)."),
-    "gr": (f"gr() {_LATER}", "Write (1 | g)."),
+    "gr": ("gr() stands right of '|'", 'Write (1 | gr(g, dist="student")).'),
     "cs": (f"cs() {_LATER}", "Write the predictor as it is."),
     "constrained": (f"constrained() {_LATER}", "Ignoring bounds of the response biases the fit."),
     "rate": (f"rate() {_LATER}", "Add offset(log(exposure)) on the right."),
@@ -69,6 +69,8 @@ _USAGE = {
 _LEFT_ONLY = (*_AROUND, *_ADDITIONS)
 _FLAGS = {"True": True, "TRUE": True, "False": False, "FALSE": False}
 _WHOLE_TERMS = ("offset", "index")
+_GR = ("dist", "by", "zero_sum")
+_GR_USAGE = 'gr(g, dist="student"), gr(g, by=x) or gr(g, zero_sum=True)'
 
 
 def parse(text: str, *, functions: Collection[str] = ()) -> Formula:
@@ -390,12 +392,51 @@ class _Reader:
             fail(self.source, effects_node, "this cannot vary between the levels of a group", hint)
         if not (found.intercept or effects):
             fail(self.source, effects_node, "the group term has no effects", "Write (1 | g).")
+        factors_node, options = self.gr(bar.right)
+        if shared and options:
+            hint = "Leave the id out, or the options of gr()."
+            fail(self.source, bar.right, "gr() does not go with an id", hint)
         return [
             GroupPart(
-                factors, found.intercept, effects, bar.op == "|", node.start, node.end, shared
+                factors,
+                found.intercept,
+                effects,
+                bar.op == "|",
+                node.start,
+                node.end,
+                shared,
+                **options,
             )
-            for factors in self.factors(bar.right)
+            for factors in self.factors(factors_node)
         ]
+
+    def gr(self, node: Node) -> tuple[Node, dict[str, Any]]:
+        """The grouping factor of ``gr(g, by=x)`` and its options, as fields of a `GroupPart`."""
+        if not (isinstance(node, Call) and node.function == "gr"):
+            return node, {}
+        given = dict(node.options)
+        if len(node.arguments) != 1 or len(node.options) != len({*given} & {*_GR}):
+            fail(self.source, node, "these are not the arguments of gr()", f"Write {_GR_USAGE}.")
+        options: dict[str, Any] = {}
+        if dist := given.get("dist"):
+            known = {"gaussian": False, "student": True}
+            if not (isinstance(dist, Literal) and dist.value in [*known]):
+                hint = 'Write dist="student", or dist="gaussian", which is the default.'
+                fail(self.source, dist, f"dist is {dist.text}", hint)
+            options["student"] = known[dist.value]
+        if flag := given.get("zero_sum"):
+            if flag.text not in _FLAGS:
+                hint = "Write zero_sum=True or zero_sum=False."
+                fail(self.source, flag, f"zero_sum is {flag.text}", hint)
+            options["zero_sum"] = _FLAGS[flag.text]
+        if by := given.get("by"):
+            if not isinstance(by, Name):
+                fail(self.source, by, "by= takes a column", "Make the column first.")
+            options["by"] = by
+        if options.get("zero_sum") and (options.get("student") or by):
+            hint = "Leave one of them out."
+            fail(self.source, node, "zero_sum=True goes with neither by= nor student", hint)
+        return node.arguments[0], options
 
     def factors(self, node: Node) -> list[tuple[Name, ...]]:
         """The grouping factors right of a bar: two for ``g/h``, namely g and g:h."""

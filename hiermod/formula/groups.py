@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hiermod.errors import DataError
-from hiermod.formula.design import IntArray
+from hiermod.formula.design import By, IntArray, label
 
 Codes = NDArray[np.int64]
 
@@ -93,6 +93,48 @@ def grouping(columns: Sequence[str], frame: pd.DataFrame) -> tuple[Grouping, Int
     if len(set(labels.tolist())) < len(labels):
         raise DataError(f"different levels of {factor.name!r} have the same label. Rename them.")
     return factor, codes.astype(np.int32)
+
+
+def kinds(column: str, factor: Grouping, index: IntArray, frame: pd.DataFrame) -> By:
+    """Kinds of the levels of a grouping factor, by a column that is constant within each.
+
+    Parameters
+    ----------
+    column : str
+    factor : Grouping
+    index : int32 array, shape (N,)
+        Level number of every row.
+    frame : DataFrame, shape (N, ...)
+
+    Raises
+    ------
+    DataError
+        If the column varies within a level (says which), or does not vary at all.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"g": [1, 1, 2, 3], "x": ["b", "b", "a", "b"]})
+    >>> kinds("x", *grouping(["g"], frame), frame)
+    By(name='x', labels=('a', 'b'), index=array([1, 0, 1], dtype=int32))
+    """
+    codes, values = _factorize(frame[column])
+    of_level = np.zeros(len(factor.levels), np.int32)
+    of_level[index] = codes
+    labels = tuple(map(str, _labels(values).tolist()))
+    varies = np.flatnonzero(of_level[index] != codes)
+    if len(varies):
+        level = index[varies[0]]
+        found = ", ".join(repr(labels[c]) for c in np.unique(codes[index == level])[:3])
+        raise DataError(
+            f"by={column}: the column must be constant within the levels of {factor.name!r}, but "
+            f"level {str(factor.levels[level])!r} has {found}. Group by both, "
+            f"(1 | {factor.name}:{column}), or leave by= out."
+        )
+    if len(labels) < 2:
+        raise DataError(
+            f"by={column}: the column has one value only, {labels[0]!r}. Leave by= out."
+        )
+    return By(label(column), labels, of_level)
 
 
 def level_index(factor: Grouping, frame: pd.DataFrame) -> IntArray:

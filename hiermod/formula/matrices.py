@@ -24,7 +24,7 @@ from hiermod.formula.columns import (
 from hiermod.formula.design import Design, FloatArray, Group, Response, Term, label
 from hiermod.formula.functions import FUNCTIONS, Categories, Levels
 from hiermod.formula.grammar import parse
-from hiermod.formula.groups import Grouping, grouping, level_index
+from hiermod.formula.groups import Grouping, grouping, kinds, level_index
 from hiermod.formula.nodes import Call, Name, Node, Scope
 from hiermod.formula.records import Formula
 from hiermod.formula.tokens import fail
@@ -307,7 +307,18 @@ def _groups(
         checks.check_columns_vary(Z, basis.terms, part.intercept, f"in group {part.name!r}, effect")
         correlated = part.correlated and Z.shape[1] > 1
         groups.append(
-            Group(label(part.name), basis.terms, correlated, index, factor.levels, Z, part.id)
+            Group(
+                label(part.name),
+                basis.terms,
+                correlated,
+                index,
+                factor.levels,
+                Z,
+                part.id,
+                part.student,
+                part.zero_sum,
+                kinds(part.by.name, factor, index, frame) if part.by else None,
+            )
         )
         groupings.append(factor)
         effects.append(basis)

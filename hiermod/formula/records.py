@@ -97,6 +97,10 @@ class GroupPart:
         The place of the parentheses in the text.
     id : str
         Of ``(effects |id| factor)``: effects that share it are correlated across formulas.
+    student, zero_sum : bool
+        Of ``gr(factor, dist="student")`` and ``gr(factor, zero_sum=True)``.
+    by : Name, optional
+        Of ``gr(factor, by=column)``.
     """
 
     factors: tuple[Name, ...]
@@ -106,6 +110,9 @@ class GroupPart:
     start: int
     end: int
     id: str = ""
+    student: bool = False
+    zero_sum: bool = False
+    by: Name | None = None
 
     @property
     def name(self) -> str:
@@ -152,8 +159,9 @@ class Formula:
         return [factor for term in (*self.common, *effects) for factor in term.factors]
 
     def predictor_names(self) -> list[Name]:
-        """Every column on the right, grouping factors included, with repetitions."""
+        """Every column on the right, those of grouping factors included, with repetitions."""
         factors = [factor for group in self.groups for factor in group.factors]
+        factors += [group.by for group in self.groups if group.by]
         nodes = (*self.predictors(), *factors, *self.offsets)
         return [name for node in nodes for name in node.names()]
 

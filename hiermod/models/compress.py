@@ -36,7 +36,12 @@ def compress(s: Specification, arrays: Arrays) -> Arrays:
         ``total`` (sum of the response) and ``within`` (sum of squares of the response about its
         mean, of a gaussian response) in place of ``y``, ``trials`` and ``weights``.
     """
-    inputs = {k: v for k, v in arrays.items() if k not in ("y", "trials", "weights")}
+    of_levels = {k: v for k, v in arrays.items() if k.startswith("by_")}
+    inputs = {
+        k: v
+        for k, v in arrays.items()
+        if k not in ("y", "trials", "weights") and k not in of_levels
+    }
     y = arrays["y"]
     weights = arrays.get("weights", np.ones(len(y)))
     codes = _codes(inputs, len(y))
@@ -50,7 +55,7 @@ def compress(s: Specification, arrays: Arrays) -> Arrays:
     total = sums(y)
     kept = count > 0
     out = {k: np.ascontiguousarray(v[..., first[kept]]) for k, v in inputs.items()}
-    out |= {"count": count[kept], "total": total[kept]}
+    out |= of_levels | {"count": count[kept], "total": total[kept]}
     if s.family.residual:
         mean = total / np.where(kept, count, 1.0)
         out["within"] = sums((y - mean[codes]) ** 2)[kept]
@@ -71,7 +76,8 @@ def count_equal(arrays: Arrays) -> Arrays:
         The ``data`` of the rows that are left, all with the weight 1 if there are weights, and
         ``count``: how many each stands for, by weight.
     """
-    inputs = {k: v for k, v in arrays.items() if k != "weights"}
+    of_levels = {k: v for k, v in arrays.items() if k.startswith("by_")}
+    inputs = {k: v for k, v in arrays.items() if k != "weights" and k not in of_levels}
     codes = _codes(inputs, len(arrays["y"]))
     _, first = np.unique(codes, return_index=True)
     count = np.bincount(codes, arrays.get("weights"), minlength=len(first)).astype(np.float64)
@@ -79,7 +85,7 @@ def count_equal(arrays: Arrays) -> Arrays:
     out = {k: np.ascontiguousarray(v[..., first]) for k, v in inputs.items()}
     if "weights" in arrays:
         out["weights"] = np.ones(len(first))
-    return out | {"count": count}
+    return out | of_levels | {"count": count}
 
 
 def _codes(inputs: Arrays, rows: int) -> NDArray[np.int64]:

@@ -771,9 +771,23 @@ HELPERS = {
 """What their source needs, by name."""
 
 
+def sum_to_zero(z: tf.Tensor) -> tf.Tensor:
+    """From n - 1 numbers to n that sum to zero, last axis: lengths and angles stay the same.
+
+    The numbers with a zero behind them, reflected so that the direction of the last one becomes
+    that of equal numbers (a Householder reflection): no matrix is needed. Independent standard
+    normal numbers become the projection of n such numbers onto those that sum to zero.
+    """
+    n = z.shape[-1] + 1
+    total = tf.reduce_sum(z, axis=-1, keepdims=True)
+    shift = total / (np.sqrt(n) + n)
+    return tf.concat([z - shift, -total / np.sqrt(n)], axis=-1)
+
+
 OWN = {
     kind.__name__: kind
     for kind in (
+        sum_to_zero,
         SkewNormal,
         StudentT,
         Gumbel,

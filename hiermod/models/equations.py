@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from hiermod.formula.design import Term
 from hiermod.models.links import Link
-from hiermod.models.specification import GroupEffects, Parameter, Predictor, Specification
+from hiermod.models.specification import GroupEffects, Parameter, Predictor, Shrunk, Specification
 
 
 @dataclass(frozen=True)
@@ -74,12 +74,18 @@ class _Text:
 
     def covariance(self, g: GroupEffects) -> tuple[str, str, str]:
         """The covariance of the effects of a level; its factor's name; what that is."""
-        diagonal = f"diag({', '.join(p.name for p in g.sigmas)})"
+        diagonal = f"diag({', '.join(self.of_kind(p.name, g) for p in g.sigmas)})"
         name = f"S_{g.key}"
-        return (f"{name} {g.cor.name} {name}" if g.cor else f"{name} {name}"), name, diagonal
+        cor = f"{self.of_kind(g.cor.name, g)} " if g.cor else ""
+        return f"{name} {cor}{name}", name, diagonal
 
     def levels(self, g: GroupEffects) -> str:
-        return f"   for j = 1..{len(g.group.levels)}"
+        zero = ", summing to 0" * g.group.zero_sum
+        return f"   for j = 1..{len(g.group.levels)}{zero}"
+
+    def of_kind(self, name: str, g: GroupEffects) -> str:
+        """A parameter of the kind of level that a level is."""
+        return f"{name}[{g.group.by.name}[j]]" if g.group.by else name
 
     def note(self, text: str) -> str:
         return text
@@ -95,6 +101,14 @@ class _Text:
 
     def at_means(self, intercept: str) -> str:
         return f"{intercept} at means"
+
+    def scales(self, key: str) -> str:
+        """The scales of coefficients that share a shrinkage prior."""
+        return f"s_{key}"
+
+    def of_member(self, scales: str, p: Parameter) -> str:
+        """Those of one term."""
+        return f"{scales}[{p.name}]"
 
 
 def _tex(name: str) -> str:
@@ -151,12 +165,18 @@ class _Latex:
 
     def covariance(self, g: GroupEffects) -> tuple[str, str, str]:
         """The covariance of the effects of a level; its factor's name; what that is."""
-        diagonal = rf"\operatorname{{diag}}({', '.join(self.parameter(p) for p in g.sigmas)})"
+        sigmas = ", ".join(self.of_kind(self.parameter(p), g) for p in g.sigmas)
+        diagonal = rf"\operatorname{{diag}}({sigmas})"
         name = rf"\mathbf{{S}}_{{{_tex(g.group.factor)}}}"
-        return f"{name} {self.parameter(g.cor) if g.cor else ''} {name}", name, diagonal
+        cor = self.of_kind(self.parameter(g.cor), g) if g.cor else ""
+        return f"{name} {cor} {name}", name, diagonal
 
     def levels(self, g: GroupEffects) -> str:
-        return rf"\quad j = 1, \ldots, {len(g.group.levels)}"
+        zero = r",\ \text{summing to 0}" * g.group.zero_sum
+        return rf"\quad j = 1, \ldots, {len(g.group.levels)}{zero}"
+
+    def of_kind(self, name: str, g: GroupEffects) -> str:
+        return rf"{{{name}}}_{{[{_tex(g.group.by.name)}[j]]}}" if g.group.by else name
 
     def note(self, text: str) -> str:
         return rf"\text{{{text}}}" if text else ""
@@ -172,6 +192,12 @@ class _Latex:
 
     def at_means(self, intercept: str) -> str:
         return rf"{intercept}_{{\text{{at means}}}}"
+
+    def scales(self, key: str) -> str:
+        return rf"\mathbf{{s}}^{{{_tex(key)}}}"
+
+    def of_member(self, scales: str, p: Parameter) -> str:
+        return rf"{scales}_{{{_tex(p.name)}}}"
 
 
 def equations(specification: Specification) -> Equations:
@@ -214,6 +240,7 @@ def _lines(s: Specification, n: _Text | _Latex) -> Iterator[tuple[str, str, str]
         yield left, "=", " + ".join(_terms(predictor, n)) or "0"
     for g in s.every_group:
         yield from _effects(g, n)
+    blocks = {m.name: b for p in s.predictors for b in p.shrunk for m in b.members}
     for p in s.parameters:
         name, _, rest = p.prior.text.partition("(")
         inside, _, cut = rest.rpartition(")")
@@ -222,7 +249,9 @@ def _lines(s: Specification, n: _Text | _Latex) -> Iterator[tuple[str, str, str]
             left = n.at_means(left)
             sums = [n.parameter(p), *_sums(s.at_means[p.name], n, n.mean_of)]
             yield left, "=", (" - " if p is s.thresholds else " + ").join(sums)
-        if p.prior.constant:
+        if p.prior.shrinkage:
+            yield from _shrunk(blocks[p.name], p, n)
+        elif p.prior.constant:
             yield left, "=", inside
         else:
             ascending = "   ascending" if p.support == "ordered" else ""
@@ -232,13 +261,37 @@ def _lines(s: Specification, n: _Text | _Latex) -> Iterator[tuple[str, str, str]
 def _effects(g: GroupEffects, n: _Text | _Latex) -> Iterator[tuple[str, str, str]]:
     """The distribution of the deviations of a level."""
     names = [n.deviation(g, effect, "j") for effect in g.group.effects]
+    df = f"{n.parameter(g.df)}, " if g.df else ""
     if len(names) == 1 and not g.group.effects[0].labels:
-        yield names[0], "~", n.call("normal", f"0, {n.parameter(g.sigmas[0])}") + n.levels(g)
+        sigma = n.of_kind(n.parameter(g.sigmas[0]), g)
+        kind = "student_t" if df else "normal"
+        yield names[0], "~", n.call(kind, f"{df}0, {sigma}") + n.levels(g)
         return
     covariance, name, diagonal = n.covariance(g)
     left = n.vector(names) if len(names) > 1 else names[0]
-    yield left, "~", n.call("multi_normal", f"0, {covariance}") + n.levels(g)
+    kind = "multi_student_t" if df else "multi_normal"
+    yield left, "~", n.call(kind, f"{df}0, {covariance}") + n.levels(g)
     yield name, "=", diagonal
+
+
+def _shrunk(b: Shrunk, p: Parameter, n: _Text | _Latex) -> Iterator[tuple[str, str, str]]:
+    """The distribution of a coefficient; with the last of them, how their scales are made."""
+    names = {
+        scale.name: n.parameter(part)
+        for scale, part in zip(b.shrinkage.scales, b.scales, strict=True)
+    }
+    unit = f"{n.times}{n.parameter(b.unit)}" if b.unit else ""
+    found = (b.shrinkage.latex if isinstance(n, _Latex) else b.shrinkage.text).format(
+        unit=unit, **names
+    )
+    assert p.prior.distribution
+    shape = [f"{value:g}" for value in p.prior.arguments[:-2]]
+    scales = n.scales(b.key)
+    simple = len(names) == 1
+    scale = found if simple else n.of_member(scales, p)
+    yield n.parameter(p), "~", n.call(p.prior.distribution.name, ", ".join([*shape, "0", scale]))
+    if p is b.members[-1] and not simple:
+        yield scales, "=", found
 
 
 def _common(p: Parameter, term: Term, n: _Text | _Latex, of: Callable[[str], str]) -> str:

@@ -38,7 +38,8 @@ def integrate(s: Specification, given: Arrays) -> tuple[Layout, dict[str, Any], 
     str
         What is integrated out, and what is not, and why, in words.
     """
-    chain, rest = _chain(s.groups)
+    chain, rest = _chain(tuple(g for g in s.groups if not g.group.special))
+    special = [g for g in s.groups if g.group.special]
     linear = (*((s.intercept,) if s.intercept else ()), *s.common)
     normal = list(filter(_is_normal, linear))
     if sum(_width(p) for p in normal) > ROOT:
@@ -46,7 +47,7 @@ def integrate(s: Specification, given: Arrays) -> tuple[Layout, dict[str, Any], 
     # A dense block pays when nothing is left to sample beside it (measured: InstEval).
     columns = sum(_width(p) for p in normal) + sum(np.prod(g.shape) for g in rest)
     dense = columns <= ROOT and all(g.cor is None for g in rest)
-    crossed, sampled = (rest, []) if dense else ([], rest)
+    crossed, sampled = (rest, special) if dense else ([], [*rest, *special])
     left = [p for p in linear if p not in normal]
     layout = Layout(
         chain=tuple(map(block_of, chain)),
@@ -60,6 +61,7 @@ def integrate(s: Specification, given: Arrays) -> tuple[Layout, dict[str, Any], 
     for g in s.groups:
         rows.warn_of_collinear_effects(g)
     made = rows.arrays(chain, crossed, sampled, normal, left)
+    made |= {name: v for name, v in given.items() if name.startswith("by_")}
     return layout, made, _words(s, layout, sampled, left)
 
 
@@ -78,7 +80,7 @@ def block_of(g: GroupEffects) -> Block:
         cor=g.cor.identifier if g.cor else None,
         effects=g.shape[0],
         levels=g.shape[1],
-        noncentered=g.noncentered,
+        noncentered=g.noncentered and not g.scaled,
     )
 
 
@@ -113,9 +115,10 @@ def _words(
         found += [g.name(e) for e in g.group.effects]
     found += [names[name] for name, _ in layout.coefficients]
     words = [", ".join(found) or "nothing"]
-    if sampled:
-        crossed = ", ".join(dict.fromkeys(g.group.factor for g in sampled))
-        words.append(f"not {crossed}: crossed with {layout.chain[0].factor}")
+    crossed = dict.fromkeys(g.group.factor for g in sampled if not g.group.special)
+    if crossed:
+        words.append(f"not {', '.join(crossed)}: crossed with {layout.chain[0].factor}")
+    words += [f"not {g.group.factor}: {g.group.special}" for g in sampled if g.group.special]
     wide = [p.name for p in left if _is_normal(p)]
     other = [p.name for p in left if not _is_normal(p) and not p.prior.constant]
     if wide:
@@ -127,7 +130,9 @@ def _words(
 
 def _is_normal(p: Parameter) -> bool:
     """Whether a coefficient has a prior that integrates out."""
-    return p.prior.distribution == priors.DISTRIBUTIONS["normal"] and not p.prior.bounds
+    prior = p.prior
+    normal = prior.distribution == priors.DISTRIBUTIONS["normal"]
+    return normal and not prior.bounds and not prior.shrinkage
 
 
 class _Rows:

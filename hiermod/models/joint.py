@@ -40,8 +40,8 @@ class Part:
     shape : tuple of int
         Of one draw of the part.
     support : str
-        Of its prior, see `priors.support`; a ``"correlation"`` is its Cholesky factor;
-        ``"ordered"`` numbers ascend.
+        Of its prior, see `priors.support`; a ``"correlation"`` is its Cholesky factor, a
+        ``"simplex"`` numbers above 0 that sum to 1; ``"ordered"`` numbers ascend.
     low, high : float
         Ends of the support; both are the value of a ``"constant"``.
     """
@@ -63,13 +63,17 @@ class Part:
             return tfb.CorrelationCholesky()
         if self.support == "ordered":
             return tfb.Ascending()
+        if self.support == "simplex":  # Stan's stick-breaking
+            return tfb.IteratedSigmoidCentered()
         return onto(self.low, self.high)
 
     @property
     def unconstrained_shape(self) -> tuple[int, ...]:
         """Shape of the unconstrained value."""
         if self.support == "correlation":
-            return (self.shape[0] * (self.shape[0] - 1) // 2,)
+            return (*self.shape[:-2], self.shape[-1] * (self.shape[-1] - 1) // 2)
+        if self.support == "simplex":
+            return (self.shape[0] - 1,)
         return (0,) if self.support == "constant" else self.shape
 
     @property
@@ -119,6 +123,8 @@ class Joint:
                 out[p.identifier] += ", its Cholesky factor"
             if p.name in s.at_means:
                 out[p.identifier] += " at the predictors' means"
+            if p.prior.shrinkage:
+                out[p.identifier] += ", standardised"
         for g in s.every_group:
             name = ", ".join(g.name(e) for e in g.group.effects)
             out[g.identifier] = f"{name}, standardised" if g.noncentered else name
@@ -271,7 +277,7 @@ def join(specification: Specification) -> Joint:
         prior={p.identifier: _numbers(p) for p in specification.parameters},
         parts=(
             *(_part(p) for p in specification.parameters),
-            *(Part(g.identifier, g.shape, "real") for g in specification.every_group),
+            *(Part(g.identifier, g.part_shape, "real") for g in specification.every_group),
         ),
     )
 
@@ -284,7 +290,8 @@ def arrays(specification: Specification, design: Design) -> dict[str, NDArray[An
     dict
         ``y``, and what the program needs of ``X`` (P, N; centred as in training), ``offset``,
         what `Response.given` names (N,), ``index_<group>`` (N,) and ``Z_<group>`` (K, N); of the
-        predictors of other parameters, ``X_<parameter>`` and so on.
+        predictors of other parameters, ``X_<parameter>`` and so on. ``by_<group>`` (J,) is not of
+        rows, but of levels.
     """
     response = design.response
     out: dict[str, NDArray[Any]] = {"y": response.values, **response.given}
@@ -297,6 +304,8 @@ def arrays(specification: Specification, design: Design) -> dict[str, NDArray[An
             out[f"offset{p.suffix}"] = offset
         for g, group in zip(p.groups, part.groups, strict=True):
             out[f"index_{g.key}"] = group.index
+            if group.by:
+                out[f"by_{g.key}"] = group.by.index
             if not g.constant:
                 out[f"Z_{g.key}"] = np.ascontiguousarray(group.Z.T)
     return out

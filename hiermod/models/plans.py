@@ -368,9 +368,11 @@ def _laplace(joint: Joint) -> tuple[marginal.Block, str, Arrays, str]:
         if s.others:
             raise ModelError("approximate='laplace' is for models with one formula.")
         raise ModelError(f"approximate='laplace' does not know family {s.family.name!r} yet.")
-    if not s.groups:
-        raise ModelError("approximate='laplace' is for group effects: the model has none.")
-    g = max(s.groups, key=lambda g: g.shape[1])
+    plain = [g for g in s.groups if not g.group.special]
+    if not plain:
+        has = f"only {s.groups[0].group.special}" if s.groups else "none"
+        raise ModelError(f"approximate='laplace' is for group effects: the model has {has}.")
+    g = max(plain, key=lambda g: g.shape[1])
     others = tuple(o for o in s.groups if o is not g)
     short = compress(s, arrays(s, s.design))
     short.setdefault("offset", np.zeros(len(short["count"])))  # for a predictor without terms
@@ -424,6 +426,7 @@ def _draw(structure: Structure, only_moments: bool) -> Callable[..., Any]:
 
     def draw(values: dict[str, tf.Tensor], data: Data, noise: tf.Tensor) -> Any:
         assert structure.layout
+        values = program.functions(structure.source).scaled(data, values)
         return marginal.draw(structure.layout, values, data, noise, only_moments)
 
     return draw
@@ -448,7 +451,7 @@ def _log_density(structure: Structure) -> Callable[[tf.Tensor, Any], tf.Tensor]:
         listed = [values.get(p.identifier) for p in structure.parts]
         model = functions.joint_distribution(data, prior).model
         if layout:
-            total = marginal.eliminate(layout, values, data).log_density
+            total = marginal.eliminate(layout, functions.scaled(data, values), data).log_density
         elif structure.counted:
             eta, given = functions.predict(data, values), functions.parameters(data, values)
             by_row = functions.likelihood(data, eta, *given).log_prob(data["y"])

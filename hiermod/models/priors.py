@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
@@ -13,7 +14,9 @@ import tensorflow_probability as tfp
 
 from hiermod.errors import PriorError, did_you_mean
 from hiermod.formula.design import label
+from hiermod.models import shrinkage
 from hiermod.models.links import evaluate
+from hiermod.models.shrinkage import Shrinkage
 
 tfd = tfp.distributions
 
@@ -31,7 +34,8 @@ class Distribution:
     tfp : str
         Name of the class in `tfp.distributions`.
     support : str
-        ``"real"``, ``"positive"``, ``"interval"``, ``"correlation"`` or ``"constant"``.
+        ``"real"``, ``"positive"``, ``"interval"``, ``"correlation"``, ``"simplex"`` or
+        ``"constant"``.
     positive : tuple of str
         Arguments that must be positive.
     """
@@ -80,6 +84,9 @@ DISTRIBUTIONS: dict[str, Distribution] = {
         Distribution(
             "lkj", ("concentration",), "CholeskyLKJ", "correlation", positive=("concentration",)
         ),
+        Distribution(
+            "dirichlet", ("concentration",), "Dirichlet", "simplex", positive=("concentration",)
+        ),
     )
 }
 
@@ -111,6 +118,8 @@ class Prior:
         The user's own.
     bounds : (float, float, float), optional
         What it is truncated to, and the probability that the whole has there.
+    shrinkage : Shrinkage, optional
+        What standardised values are multiplied by; `distribution` and `arguments` are then theirs.
     """
 
     text: str
@@ -119,6 +128,7 @@ class Prior:
     arguments: tuple[Any, ...] = ()
     custom: Any = None
     bounds: tuple[float, ...] = ()
+    shrinkage: Shrinkage | None = None
 
     @property
     def numbers(self) -> tuple[Any, ...]:
@@ -155,7 +165,8 @@ def parse(text: str, source: str) -> Prior:
     Parameters
     ----------
     text : str
-        For example ``"student_t(3, 0, 2.5)"``, or ``"exponential(1, lb=2)"``, truncated.
+        For example ``"student_t(3, 0, 2.5)"``; ``"exponential(1, lb=2)"``, truncated; or, with a
+        scale that is a parameter itself, ``"normal(0, exponential(1))"`` or ``"horseshoe()"``.
     source : str
         Key of ``priors=`` that it stands under, for messages.
 
@@ -174,17 +185,23 @@ def parse(text: str, source: str) -> Prior:
     if not match:
         raise PriorError(f"{where}, is not of the form name(numbers), such as normal(0, 1).")
     name = match[1]
-    if name not in DISTRIBUTIONS:
+    known = [*DISTRIBUTIONS, *shrinkage.PRIORS]
+    if name not in known:
         half = name.removeprefix("half_")
         cut = f" On a positive parameter, {half}(...) at 0 is cut to its half." * (half in HALVES)
-        raise PriorError(f"{where}: unknown distribution.{cut} {did_you_mean(name, DISTRIBUTIONS)}")
-    distribution = DISTRIBUTIONS[name]
+        raise PriorError(f"{where}: unknown distribution.{cut} {did_you_mean(name, known)}")
     try:
         call: Any = ast.parse(text.strip(), mode="eval").body
-        numbers = tuple(float(ast.literal_eval(a)) for a in call.args)
+        nested = any(isinstance(a, ast.Call) for a in call.args[-1:])
+        numbers = tuple(float(ast.literal_eval(a)) for a in call.args[: len(call.args) - nested])
         given = {k.arg: float(ast.literal_eval(k.value)) for k in call.keywords}
     except (ValueError, SyntaxError, TypeError, AttributeError) as error:
         raise PriorError(f"{where}: the arguments must be numbers.") from error
+    if nested:
+        return _hyper(text, source, name, call)
+    if name in shrinkage.PRIORS:
+        return _shrinking(text, source, name, numbers, given)
+    distribution = DISTRIBUTIONS[name]
     if len(numbers) != len(distribution.arguments):
         raise PriorError(
             f"{where}: {name} takes {len(distribution.arguments)} numbers "
@@ -202,10 +219,52 @@ def parse(text: str, source: str) -> Prior:
     return _bounded(prior, given, where) if given else prior
 
 
+def _hyper(text: str, source: str, name: str, call: ast.Call) -> Prior:
+    """A prior whose scale has a prior, ``normal(0, exponential(1))``."""
+    where, distribution = f"prior of {source!r}, {text!r}", DISTRIBUTIONS.get(name)
+    if not distribution or (*distribution.arguments[-2:], distribution.support) != (
+        "loc", "scale", "real",
+    ):  # fmt: skip
+        raise PriorError(
+            f"{where}: only a scale can have a prior, in normal(0, ...), student_t(3, 0, ...), "
+            "cauchy(0, ...), laplace(0, ...) and logistic(0, ...)."
+        )
+    before = ", ".join(map(ast.unparse, call.args[:-1]))
+    standard = parse(f"{name}({before}, 1)", source)
+    if call.keywords or standard.arguments[-2] != 0:
+        raise PriorError(f"{where}: with a prior for its scale, the location must be 0, unbounded.")
+    inner = parse(ast.unparse(call.args[-1]), source)
+    shown = f"{standard.text[:-2]}{inner.text})"
+    return replace(standard, text=shown, shrinkage=shrinkage.hyperprior(inner.text))
+
+
+def _shrinking(
+    text: str, source: str, name: str, numbers: tuple[float, ...], given: dict[Any, float]
+) -> Prior:
+    """A prior from the table of `models.shrinkage`."""
+    where, function = f"prior of {source!r}, {text!r}", shrinkage.PRIORS[name]
+    signature = inspect.signature(function)
+    try:
+        bound = signature.bind(*numbers, **given)
+    except TypeError as error:
+        takes = ", ".join(f"{p.name}={p.default:g}" for p in signature.parameters.values())
+        raise PriorError(f"{where}: {name} takes {takes}.") from error
+    bound.apply_defaults()
+    for argument, value in bound.arguments.items():
+        if not 0 < value < np.inf:
+            raise PriorError(f"{where}: {argument} must be positive and finite.")
+    try:
+        made = function(**bound.arguments)
+    except ValueError as error:
+        raise PriorError(f"{where}: {error}.") from error
+    shown = f"{name}({', '.join(f'{value:.4g}' for value in bound.arguments.values())})"
+    return replace(make("normal", 0.0, 1.0, source=source), text=shown, shrinkage=made)
+
+
 def _bounded(prior: Prior, given: dict[Any, float], where: str) -> Prior:
     """The prior truncated to ``lb`` and ``ub``, checked."""
     unknown = sorted(map(str, set(given) - {"lb", "ub"}))
-    if unknown or support(prior) in ("correlation", "constant"):
+    if unknown or support(prior) in ("correlation", "simplex", "constant"):
         what = unknown[0] if unknown else next(iter(given))
         raise PriorError(
             f"{where}: there is no argument {what}. Numbers stand alone, in the order of "

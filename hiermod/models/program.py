@@ -38,9 +38,10 @@ def source(specification: Specification, *, literal: bool = False) -> str:
     Returns
     -------
     str
-        Defines ``effects_<group>`` for every group term, ``linear_predictor`` (and
-        ``linear_predictor_<parameter>``), ``likelihood``, ``joint_distribution`` and, if not
-        `literal`, ``predict`` (and ``predict_<parameter>``), ``parameters`` and ``totals``. Arrays
+        Defines ``effects_<group>`` for every group term, ``coefficients`` if some are shrunk,
+        ``linear_predictor`` (and ``linear_predictor_<parameter>``), ``likelihood``,
+        ``joint_distribution`` and, if not `literal`, ``predict`` (and ``predict_<parameter>``),
+        ``parameters``, ``scaled`` and ``totals``. Arrays
         come in through ``data``: ``X`` (P, N), ``Z_<group>`` (K, N), ``index_<group>`` (N,),
         ``offset`` (N,), what `Response.given` names, (N,); ``totals`` has its own, see
         `models.compress`.
@@ -50,7 +51,7 @@ def source(specification: Specification, *, literal: bool = False) -> str:
     parts = [*filter(None, map(_effects, wholes.values())), *map(_linear, s.predictors)]
     parts.append(_likelihood(s))
     if not literal:
-        parts += [*map(_predict, s.predictors), _parameters(s)]
+        parts += [*map(_predict, s.predictors), _parameters(s), _scaled(s)]
         parts += [_totals(s)] if summable(s) else []
     return "\n\n".join([*parts, _joint(s, literal)])
 
@@ -77,7 +78,7 @@ def functions(text: str) -> SimpleNamespace:
 
 
 def effects_arguments(g: GroupEffects) -> list[str]:
-    """Arguments of ``effects_<group>``."""
+    """Arguments of ``effects_<group>``, after ``data`` where it needs them."""
     return [*(p.identifier for p in g.sigmas), *([g.cor.identifier] if g.cor else []), g.identifier]
 
 
@@ -90,6 +91,64 @@ def coefficients(p: Predictor) -> list[str]:
     """Identifiers of the intercept and the common coefficients."""
     first = [p.intercept.identifier] if p.intercept else []
     return [*first, *(c.identifier for c in p.common)]
+
+
+def _shrunk_arguments(p: Predictor) -> list[str]:
+    """Arguments of ``coefficients``: standardised values, and what their scales are made of."""
+    members = [member for block in p.shrunk for member in block.members]
+    units = [block.unit for block in p.shrunk if block.unit]
+    return list(dict.fromkeys(part.identifier for part in (*members, *p.scales, *units)))
+
+
+def _shrunk(p: Predictor) -> str:
+    """Coefficients from standardised values, by name, if there are some."""
+    if not p.shrunk:
+        return ""
+    lines = [f"def coefficients{p.suffix}({', '.join(_shrunk_arguments(p))}):"]
+    lines.append('    """Coefficients from their standardised values, by name."""')
+    made = []
+    for block in p.shrunk:
+        wide = {
+            scale.name: part.identifier + "[..., tf.newaxis]" * (not scale.each)
+            for scale, part in zip(block.shrinkage.scales, block.scales, strict=True)
+        }
+        unit = f" * {block.unit.identifier}[..., tf.newaxis]" if block.unit else ""
+        found = block.shrinkage.code.format(unit=unit, size=len(block.labels), **wide)
+        lines.append(f"    {block.identifier} = {found}")
+        for member, place in zip(block.members, block.slices(), strict=True):
+            at = f"{place.start}:{place.stop}" if isinstance(place, slice) else place
+            name = member.identifier
+            made.append(f'        "{name}": {name} * {block.identifier}[..., {at}],\n')
+    return "\n".join([*lines, f"    return {{\n{''.join(made)}    }}\n"])
+
+
+def _scaled(s: Specification) -> str:
+    """Coefficients, and effects that do not integrate out, in place of standardised values."""
+    value = 'values["{}"]'
+    made = [f"**{_call_shrunk(p, value)}" for p in s.predictors if p.shrunk]
+    made += [f'"{g.identifier}": {_given(g, value)}' for g in s.every_group if g.scaled]
+    return (
+        "def scaled(data, values):\n"
+        '    """Values by name, in place of some standardised ones what is made of them."""\n'
+        f"    return {{{', '.join(['**values', *made])}}}\n"
+    )
+
+
+def _call_shrunk(p: Predictor, value: str) -> str:
+    """A call of ``coefficients``, from a pattern for the value of a part."""
+    return f"coefficients{p.suffix}({', '.join(map(value.format, _shrunk_arguments(p)))})"
+
+
+def _call_predictor(p: Predictor, value: str) -> list[str]:
+    """Arguments of a call of ``linear_predictor``, from a pattern for the value of a part."""
+    made = [value.format(name) for name in coefficients(p)]
+    made += [_given(g, value) for g in p.groups]
+    if not p.shrunk:
+        return ["data", *made]
+    members = {member.identifier for block in p.shrunk for member in block.members}
+    named = zip(predictor_arguments(p), made, strict=True)
+    kept = [f"{name}={found}" for name, found in named if name not in members]
+    return ["data", *kept, f"**{_call_shrunk(p, value)}"]
 
 
 def predictor_arguments(p: Predictor) -> list[str]:
@@ -122,16 +181,29 @@ def _scale(g: GroupEffects) -> str:
     return f"tf.concat([{columns}], axis=-1)"
 
 
+def _scale_by_level(g: GroupEffects) -> str:
+    """The same for every level, shape [..., K, 1 or J]."""
+    if not g.group.by:
+        return f"{_scale(g)}[..., tf.newaxis]"
+    kinds = f"tf.stack(tf.split({_scale(g)}, {g.shape[0]}, axis=-1), axis=-2)"
+    return f'tf.gather({kinds}, data["by_{g.key}"], axis=-1)'
+
+
 def _effects(g: GroupEffects) -> str:
     """Deviations from standard normal values; a group in centred form needs none."""
     if not g.noncentered:
         return ""
-    if g.cor:
-        result = f"tf.matmul({_scale(g)}[..., tf.newaxis] * {g.cor.identifier}, {g.identifier})"
+    z = f"sum_to_zero({g.identifier})" if g.group.zero_sum else g.identifier
+    if g.cor and g.group.by:
+        factor = f'tf.gather({g.cor.identifier}, data["by_{g.key}"], axis=-3)'
+        result = f'{_scale_by_level(g)} * tf.einsum("...jab,...bj->...aj", {factor}, {z})'
+    elif g.cor:
+        result = f"tf.matmul({_scale(g)}[..., tf.newaxis] * {g.cor.identifier}, {z})"
     else:
-        result = f"{_scale(g)}[..., tf.newaxis] * {g.identifier}"
+        result = f"{_scale_by_level(g)} * {z}"
+    data = ["data"] * bool(g.group.by)
     return (
-        f"def effects_{g.key}({', '.join(effects_arguments(g))}):\n"
+        f"def effects_{g.key}({', '.join([*data, *effects_arguments(g)])}):\n"
         f'    """Deviations of the levels, shape [..., effects, levels]."""\n'
         f"    return {result}\n"
     )
@@ -142,25 +214,25 @@ def _given(g: GroupEffects, value: str) -> str:
     whole = g.whole or g
     made = value.format(whole.identifier)
     if whole.noncentered:
-        arguments = ", ".join(value.format(name) for name in effects_arguments(whole))
-        made = f"effects_{whole.key}({arguments})"
+        arguments = [value.format(name) for name in effects_arguments(whole)]
+        data = ["data"] * bool(whole.group.by)
+        made = f"effects_{whole.key}({', '.join([*data, *arguments])})"
     return f"{made}[..., {g.first}:{g.first + g.shape[0]}, :]" if g.whole else made
 
 
 def _linear(s: Predictor) -> str:
     """The effects of the groups and the linear predictor."""
     own = [_effects(g) for g in s.groups if not g.whole]
-    return "\n\n".join(part for part in (*own, _predictor(s)) if part)
+    return "\n\n".join(part for part in (*own, _shrunk(s), _predictor(s)) if part)
 
 
 def _predict(s: Predictor) -> str:
     """The linear predictor, from the values of the parts of the joint distribution."""
-    made = [f'values["{name}"]' for name in coefficients(s)]
-    made += [_given(g, 'values["{}"]') for g in s.groups]
+    inside = ", ".join(_call_predictor(s, 'values["{}"]'))
     return (
         f"def predict{s.suffix}(data, values):\n"
         '    """Linear predictor of the rows, from values by name."""\n'
-        f"    return linear_predictor{s.suffix}({', '.join(['data', *made])})\n"
+        f"    return linear_predictor{s.suffix}({inside})\n"
     )
 
 
@@ -240,9 +312,15 @@ def _prior(p: Parameter, literal: bool) -> str:
     if p.size:
         (eta,) = ["" if literal else f'prior["{p.identifier}"][0]']
         eta = priors._number(p.prior.arguments[0]) if literal else eta
+        if p.labels:
+            one = f"tfd.CholeskyLKJ({p.size}, concentration={eta})"
+            return f"tfd.Sample({one}, {len(p.labels)}, name={p.identifier!r})"
         return f"tfd.CholeskyLKJ({p.size}, concentration={eta}, name={p.identifier!r})"
     if p.support == "ordered":
         return f"Ordered({distribution}, {len(p.labels)}, name={p.identifier!r})"
+    if p.support == "simplex":
+        (one,) = p.prior.arguments if literal else (f'prior["{p.identifier}"][0]',)
+        return f"tfd.Dirichlet({one} * np.ones({len(p.labels)}), name={p.identifier!r})"
     if not p.labels:
         return f"{distribution[:-1]}, name={p.identifier!r})"
     if any(isinstance(a, tuple) for a in p.prior.arguments):
@@ -254,20 +332,39 @@ def _prior(p: Parameter, literal: bool) -> str:
 
 def _group_part(g: GroupEffects, earlier: list[str]) -> str:
     """The part of the joint distribution that holds the effects of a group term."""
-    shape = f"{list(g.shape)}"
-    if g.noncentered:
-        return (
-            f"tfd.Sample(tfd.Normal(np.float64(0), np.float64(1)), {shape}, name={g.identifier!r})"
+    if g.noncentered and not g.df:
+        one, shape = "tfd.Normal(np.float64(0), np.float64(1))", list(g.part_shape)
+        return f"tfd.Sample({one}, {shape}, name={g.identifier!r})"
+    if g.df:
+        size = g.shape[0]
+        scale = f"tf.linalg.LinearOperatorIdentity({size}, dtype=tf.float64)"
+        if not g.noncentered:
+            factor = g.cor.identifier if g.cor else f"np.eye({size})"
+            scale = (
+                "tf.linalg.LinearOperatorLowerTriangular(\n                        "
+                f"{_scale(g)}[..., tf.newaxis] * {factor}\n                    )"
+            )
+        of_level = (
+            f"tfd.MultivariateStudentTLinearOperator(\n"
+            f"                    df={g.df.identifier},\n"
+            f"                    loc=np.zeros({size}),\n"
+            f"                    scale={scale},\n"
+            f"                )"
         )
-    arguments = ", ".join(reversed(earlier))
-    if g.cor:
+    elif g.cor:
+        of_level = (
+            f"tfd.MultivariateNormalTriL(\n"
+            f"                    scale_tril={_scale(g)}[..., tf.newaxis]\n"
+            f"                    * {g.cor.identifier}\n"
+            f"                )"
+        )
+    else:
+        of_level = ""
+    if of_level:
         body = (
             f"tfd.TransformedDistribution(\n"
             f"            tfd.Sample(\n"
-            f"                tfd.MultivariateNormalTriL(\n"
-            f"                    scale_tril={_scale(g)}[..., tf.newaxis]\n"
-            f"                    * {g.cor.identifier}\n"
-            f"                ),\n"
+            f"                {of_level},\n"
             f"                {g.shape[1]},\n"
             f"            ),\n"
             f"            tfb.Transpose(rightmost_transposed_ndims=2),\n"
@@ -277,12 +374,12 @@ def _group_part(g: GroupEffects, earlier: list[str]) -> str:
     else:
         body = (
             f"tfd.Independent(\n"
-            f"            tfd.Normal(np.zeros({shape}), {_scale(g)}[..., tf.newaxis]),\n"
+            f"            tfd.Normal(np.zeros({list(g.shape)}), {_scale(g)}[..., tf.newaxis]),\n"
             f"            reinterpreted_batch_ndims=2,\n"
             f"            name={g.identifier!r},\n"
             f"        )"
         )
-    return f"lambda {arguments}: {body}"
+    return f"lambda {', '.join(reversed(earlier))}: {body}"
 
 
 def _joint(s: Specification, literal: bool) -> str:
@@ -301,8 +398,7 @@ def _joint(s: Specification, literal: bool) -> str:
     comma = ",\n                    "
 
     def linear(p: Predictor) -> str:
-        made = [_given(g, "{}") for g in p.groups]
-        inside = comma.join(["data", *coefficients(p), *made])
+        inside = comma.join(_call_predictor(p, "{}"))
         return f"linear_predictor{p.suffix}(\n                    {inside},\n                )"
 
     etas = {f"eta_{p.parameter}": linear(p) for p in s.others}

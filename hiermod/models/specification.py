@@ -17,6 +17,7 @@ from hiermod.errors import ModelError, PriorError, did_you_mean
 from hiermod.formula.design import Design, Group, Response, Term, label
 from hiermod.models import centring, defaults, families, links, priors
 from hiermod.models.priors import Prior
+from hiermod.models.shrinkage import Shrinkage
 
 FloatArray = NDArray[np.float64]
 
@@ -35,13 +36,15 @@ class Parameter:
     identifier : str
         Name in the joint distribution, a Python identifier.
     role : str
-        ``"Intercept"``, ``"common"``, ``"group_sigma"``, ``"group_cor"`` or ``"auxiliary"``.
+        ``"Intercept"``, ``"common"``, ``"scale"`` (that coefficients are made with),
+        ``"group_sigma"``, ``"group_cor"``, ``"group_df"`` or ``"auxiliary"``.
     labels : tuple of str
-        Labels of its elements; empty for a scalar.
+        Labels of its elements; empty for a scalar, or a single correlation.
     size : int
         Rows and columns of a correlation; 0 otherwise.
     support : str
-        What its prior is cut to, or must keep to: ``"positive"``, ``"probability"``, ``"real"``.
+        What its prior is cut to, or must keep to: ``"positive"``, ``"probability"``, ``"simplex"``
+        or ``"real"``.
     of : str
         The parameter of the family whose linear predictor it belongs to; empty for the mean.
     prior : Prior
@@ -59,14 +62,15 @@ class Parameter:
     @property
     def kind(self) -> str:
         """Its key in ``priors=`` together with others: a class, or its name."""
+        if self.role == "scale":
+            return self.prior.source
         return _prefixed(self.of, self.role) if self.role in CLASSES else self.name
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of a single draw."""
-        if self.size:
-            return (self.size, self.size)
-        return (len(self.labels),) if self.labels else ()
+        square = (self.size, self.size) if self.size else ()
+        return (len(self.labels), *square) if self.labels else square
 
 
 @dataclass(frozen=True)
@@ -80,8 +84,10 @@ class GroupEffects:
         Standard deviations, one parameter for each of `group.effects`.
     cor : Parameter, optional
         Correlation of the effects of a level.
+    df : Parameter, optional
+        Degrees of freedom of Student-t effects.
     identifier : str
-        Of the part that holds the effects in the joint distribution, shape (K, J).
+        Of the part that holds the effects in the joint distribution, shape `part_shape`.
     function : str
         Name of the function of the program that gives the deviations.
     noncentered : bool
@@ -97,6 +103,7 @@ class GroupEffects:
     group: Group
     sigmas: tuple[Parameter, ...]
     cor: Parameter | None
+    df: Parameter | None
     identifier: str
     key: str
     noncentered: bool
@@ -113,9 +120,68 @@ class GroupEffects:
         """Effects and levels, (K, J)."""
         return self.group.Z.shape[1], len(self.group.levels)
 
+    @property
+    def scaled(self) -> bool:
+        """Whether the part holds standardised values of effects that do not integrate out."""
+        return self.noncentered and bool(self.group.special)
+
+    @property
+    def part_shape(self) -> tuple[int, int]:
+        """Shape of the part: where effects sum to zero, they have a dimension less than levels."""
+        return self.shape[0], self.shape[1] - self.group.zero_sum
+
     def name(self, effect: Term) -> str:
         """Name of the deviations of one effect in the posterior."""
         return f"{effect.name}|{self.group.factor}"
+
+
+@dataclass(frozen=True)
+class Shrunk:
+    """Common coefficients that are standardised values times scales made of other parameters.
+
+    Attributes
+    ----------
+    key : str
+        Key of the prior that they share.
+    identifier : str
+        Name of their scales in the program.
+    members : tuple of Parameter
+        The coefficients; as parts of the joint distribution they are standardised.
+    scales : tuple of Parameter
+        One for each of `Shrinkage.scales`.
+    unit : Parameter, optional
+        The sigma that multiplies the scales.
+    """
+
+    key: str
+    identifier: str
+    members: tuple[Parameter, ...]
+    scales: tuple[Parameter, ...]
+    unit: Parameter | None
+
+    @property
+    def shrinkage(self) -> Shrinkage:
+        """How the scales are made."""
+        found = self.members[0].prior.shrinkage
+        assert found
+        return found
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """A label for each coefficient."""
+        return tuple(element(p, label) for p in self.members for label in p.labels or ("",))
+
+    def slices(self) -> Iterator[int | slice]:
+        """Of each member among the coefficients: its place, or those of its elements."""
+        begin = 0
+        for p in self.members:
+            yield slice(begin, begin + len(p.labels)) if p.labels else begin
+            begin += max(len(p.labels), 1)
+
+
+def element(p: Parameter, label: str) -> str:
+    """Name of a coefficient, as in summaries: ``f[b]``."""
+    return f"{p.name}[{label}]" if label else p.name
 
 
 @dataclass(frozen=True)
@@ -134,6 +200,8 @@ class Predictor:
     intercept : Parameter, optional
     common : tuple of Parameter
         One for each of `design.terms`.
+    shrunk : tuple of Shrunk
+        Those of `common` whose scales are made of other parameters.
     groups : tuple of GroupEffects
     start : float
         The intercept at which the linear predictor begins.
@@ -145,6 +213,7 @@ class Predictor:
     center: bool
     intercept: Parameter | None
     common: tuple[Parameter, ...]
+    shrunk: tuple[Shrunk, ...]
     groups: tuple[GroupEffects, ...]
     start: float
 
@@ -159,6 +228,11 @@ class Predictor:
     def centred(self) -> bool:
         """Whether there is something that is centred."""
         return self.center and bool(self.common)
+
+    @property
+    def scales(self) -> tuple[Parameter, ...]:
+        """What the scales of common coefficients are made of."""
+        return tuple(p for block in self.shrunk for p in block.scales)
 
     @property
     def suffix(self) -> str:
@@ -218,9 +292,13 @@ class Specification(Predictor):
         linear = [
             part
             for p in self.predictors
-            for part in (*((p.intercept,) if p.intercept else ()), *p.common)
+            for part in (*((p.intercept,) if p.intercept else ()), *p.common, *p.scales)
         ]
-        grouped = [p for g in self.every_group for p in (*g.sigmas, *((g.cor,) if g.cor else ()))]
+        grouped = [
+            p
+            for g in self.every_group
+            for p in (*g.sigmas, *((g.cor,) if g.cor else ()), *((g.df,) if g.df else ()))
+        ]
         return (*linear, *grouped, *self.auxiliary)
 
 
@@ -303,7 +381,11 @@ def specify(
             f"known standard errors take the place of {name!r}, which has a formula: write "
             f"se({design.response.name}, s, {name}=True) to keep both."
         )
-    functions = {f"linear_predictor_{name}" for name in design.parameters}
+    functions = {
+        f"{function}{suffix}"
+        for function in ("linear_predictor", "coefficients")
+        for suffix in ("", *(f"_{name}" for name in design.parameters))
+    }
     identifiers = _Identifiers({*links.RESERVED, *functions, *kind.parameters})
     rules = {
         name: defaults.Defaults.of(part, kind, chosen[name], center and part.intercept)
@@ -328,9 +410,17 @@ def specify(
             drafts.append(Parameter(name, name, "auxiliary", labels, prior, support=support))
     if not drafts:
         raise ModelError("the model has no parameters: add an intercept or a predictor.")
-    _check_names(drafts, design)
     given = priors.merge(priors_, {key for d in drafts for key in (d.kind, d.name)})
     made = {d.name: _with_prior(d, given) for d in drafts}
+    unit = made.get("sigma") if chosen[""].name == "identity" else None
+    shrunk = {
+        name: tuple(
+            _shrunk([made[t.name] for t in part.terms], identifiers, None if name else unit)
+        )
+        for name, part in _parts(design)
+    }
+    scales = [p for blocks_ in shrunk.values() for block in blocks_ for p in block.scales]
+    _check_names([*drafts, *scales], design)
     if all(p.prior.constant for p in made.values()) and not blocks:
         raise PriorError(
             "every parameter has a constant prior: there is nothing to estimate. Leave one of them "
@@ -352,6 +442,7 @@ def specify(
             center=center and part.intercept,
             intercept=made.get(_prefixed(name, "Intercept")),
             common=tuple(made[t.name] for t in part.terms),
+            shrunk=shrunk[name],
             groups=tuple(grouped[name]),
             start=rules[name].location if name else typical,
         )
@@ -413,6 +504,37 @@ def _between(response: Response) -> tuple[str, ...]:
     return response.levels[:-1]
 
 
+def _shrunk(
+    common: Sequence[Parameter], identifiers: _Identifiers, unit: Parameter | None
+) -> Iterator[Shrunk]:
+    """The coefficients of a predictor that share a shrinkage prior, and what it is made of."""
+    for key in dict.fromkeys(p.prior.source for p in common if p.prior.shrinkage):
+        members = tuple(p for p in common if p.prior.source == key)
+        block = Shrunk(key, identifiers(f"scale_{key}"), members, (), None)
+        if "{unit}" in block.shrinkage.code:
+            block = replace(block, unit=unit)
+        scales = []
+        for scale in block.shrinkage.scales:
+            name = f"{key}_{scale.name}"
+            draft = Parameter(
+                name,
+                identifiers(name),
+                "scale",
+                block.labels if scale.each else (),
+                priors.parse(scale.prior, key),
+                support=scale.support,
+                of=members[0].of,
+            )
+            if scale.support == "simplex" and len(block.labels) < 2:
+                raise PriorError(
+                    f"prior of {key!r}, {members[0].prior.text!r}, divides variance among "
+                    "coefficients, but there is only one: give it normal(0, exponential(1)), or "
+                    "the same prior to all by 'common'."
+                )
+            scales.append(_with_prior(draft, {}))
+        yield replace(block, scales=tuple(scales))
+
+
 Block = list[tuple[str, Group]]
 """Group terms whose effects are correlated, each with the parameter whose predictor it is in."""
 
@@ -431,8 +553,21 @@ def _cor_name(block: Block, design: Design) -> str:
     """Name of the correlation of a block: that of its first term."""
     name, group = block[0]
     part = design.parameters[name] if name else design
-    place = next(i for i, g in enumerate(part.groups) if g is group)
-    return _prefixed(name, cor_name(part.groups, place))
+    before = any(g.factor == group.factor and g.correlated for g in _before(part, group))
+    return _prefixed(name, _name_of(group, "cor", before))
+
+
+def _df_name(block: Block, design: Design) -> str:
+    """Name of the degrees of freedom of a block: that of its first term."""
+    name, group = block[0]
+    part = design.parameters[name] if name else design
+    before = any(g.factor == group.factor and g.student for g in _before(part, group))
+    return _prefixed(name, _name_of(group, "df", before))
+
+
+def _before(design: Design, group: Group) -> tuple[Group, ...]:
+    """The group terms before this one."""
+    return design.groups[: next(i for i, g in enumerate(design.groups) if g is group)]
 
 
 def _grouped(
@@ -442,12 +577,13 @@ def _grouped(
     for name, group in block:
         for effect in group.effects:
             shown = name if effect.kind == "intercept" else effect.name
+            columns = np.repeat(group.Z[:, effect.columns], len(_kinds(group) or [""]), axis=1)
             yield Parameter(
                 f"{effect.name}|{group.factor}_sigma",
                 identifiers(f"sigma_{group.factor}" + f"_{shown}" * bool(shown)),
                 "group_sigma",
-                effect.labels,
-                rules[name].group_sigma(effect, group.Z[:, effect.columns]),
+                by_labels(effect, group),
+                rules[name].group_sigma(effect, columns),
                 support="positive",
                 of=name,
             )
@@ -457,11 +593,33 @@ def _grouped(
             _cor_name(block, design),
             identifiers(_prefixed(name, f"chol_{first.factor}")),
             "group_cor",
-            (),
+            _kinds(first),
             rules[name].group_cor(),
             size=sum(group.Z.shape[1] for _, group in block),
             of=name,
         )
+    if first.student:
+        yield Parameter(
+            _df_name(block, design),
+            identifiers(_prefixed(name, f"df_{first.factor}")),
+            "group_df",
+            (),
+            priors.parse("gamma(2, 0.1, lb=1)", "default"),
+            support="positive",
+            of=name,
+        )
+
+
+def _kinds(group: Group) -> tuple[str, ...]:
+    """Labels of the kinds of levels, if there are some."""
+    return group.by.labels if group.by else ()
+
+
+def by_labels(effect: Term, group: Group) -> tuple[str, ...]:
+    """Labels of the standard deviations of an effect: its columns, kinds of levels, or both."""
+    if not (effect.labels and group.by):
+        return effect.labels or _kinds(group)
+    return tuple(f"{label}:{kind}" for label in effect.labels for kind in group.by.labels)
 
 
 def _check_names(drafts: Sequence[Parameter], design: Design) -> None:
@@ -474,6 +632,7 @@ def _check_names(drafts: Sequence[Parameter], design: Design) -> None:
     dims |= {f"{d.name}_dim" for d in drafts if d.role == "auxiliary" and d.labels}
     dims |= {f"{g.factor}__factor_dim" for g in groups}
     dims |= {f"{e.name}__expr_dim" for g in groups for e in g.effects if e.labels}
+    dims |= {f"{g.by.name}__by_dim" for g in groups if g.by}
     taken = dims | {"chain", "draw", "__obs__", "common", "group_sigma", "group_cor"}
     clashes = sorted({n for n in names if names.count(n) > 1} | (taken & set(names)))
     clashes += [design.response.name] if design.response.name in ("chain", "draw") else []
@@ -484,23 +643,27 @@ def _check_names(drafts: Sequence[Parameter], design: Design) -> None:
         )
 
 
-def cor_name(groups: tuple[Group, ...], i: int) -> str:
-    """Name of the correlation of a group term: ``g_cor``, or longer for a second one of ``g``."""
-    group = groups[i]
-    if any(g.factor == group.factor and g.correlated for g in groups[:i]):
-        return f"{'+'.join(e.name for e in group.effects)}|{group.factor}_cor"
-    return f"{group.factor}_cor"
+def _name_of(group: Group, end: str, longer: bool) -> str:
+    """Name of a parameter of a group term: ``g_cor``, or longer for a second one of ``g``."""
+    effects = "+".join(e.name for e in group.effects)
+    return f"{effects}|{group.factor}_{end}" if longer else f"{group.factor}_{end}"
 
 
 def _with_prior(draft: Parameter, given: Mapping[str, Prior]) -> Parameter:
     """The draft with the user's prior, if there is one, checked for its support."""
     prior = given.get(draft.name) or given.get(draft.kind) or draft.prior
     has, wants = priors.support(prior), draft.support
-    correlation = draft.role == "group_cor"
-    if correlation != (has == "correlation"):
-        wanted = "lkj(eta)" if correlation else "a distribution of numbers, such as normal(0, 1)"
+    kind = "correlation" if draft.role == "group_cor" else wants
+    if kind != has and {kind, has} & {"correlation", "simplex"}:
+        numbers = "a distribution of numbers, such as normal(0, 1)"
+        wanted = "lkj(eta)" if kind == "correlation" else numbers
         raise PriorError(
             f"prior of {draft.name!r}, {prior.text!r}, does not fit: it needs {wanted}."
+        )
+    if prior.shrinkage and draft.role != "common":
+        raise PriorError(
+            f"prior of {draft.name!r}, {prior.text!r}, does not fit: it is for common "
+            "coefficients, and has parameters of its own. Give numbers, such as normal(0, 1)."
         )
     if wants == "ordered":
         priors.check_unbounded(prior, draft.name)
@@ -539,6 +702,12 @@ def _forms(
     for flag in given.values():
         if not isinstance(flag, bool):
             raise ModelError(f"noncentered must be True or False for a factor, not {flag!r}.")
+    for g in (g for _, part in _parts(design) for g in part.groups):
+        if (g.by or g.zero_sum) and given.get(g.factor) is False:
+            raise ModelError(
+                f"noncentered=False is for {g.factor!r} too, whose effects have by= or zero_sum= "
+                "and only a non-centred form: name the other grouping factors, {'h': False}."
+            )
     out = {name: dict.fromkeys(factors, True) | given for name, _ in _parts(design)}
     if not all(g.factor in given for g in design.groups):
         out[""] = centring.noncentered(design, family, link) | given
@@ -563,6 +732,7 @@ def _effects(
             group=group,
             sigmas=tuple(made[f"{e.name}|{group.factor}_sigma"] for e in group.effects),
             cor=made.get(_cor_name(block, design)) if len(block) > 1 or group.correlated else None,
+            df=made[_df_name(block, design)] if group.student else None,
             identifier=own,
             key=identifiers(f"levels_{known}").removeprefix("levels_"),
             noncentered=noncentered,
@@ -571,7 +741,8 @@ def _effects(
 
     name, first = block[0]
     if len(block) == 1:
-        yield effects(name, first, forms[name][first.factor])
+        only = bool(first.by or first.zero_sum)
+        yield effects(name, first, only or forms[name][first.factor])
         return
     flag = any(forms[name][group.factor] for name, group in block)
     whole = effects(f"{name}_{first.id}" if name else first.id, _joined(block), flag)

@@ -270,9 +270,9 @@ def varying(posterior: xr.Dataset, constants: bool = False) -> xr.Dataset:
             ]
             pair = f"{name}_pair"
             values = variable.to_numpy()[..., rows, columns]
-            variable = xr.DataArray(
-                values, dims=("chain", "draw", pair), coords={pair: labels}, name=name
-            )
+            dims = [*variable.dims[:-2], pair]
+            coords = {d: variable[d] for d in dims[2:-1]} | {pair: labels}
+            variable = xr.DataArray(values, dims=dims, coords=coords, name=name)
         out[name] = variable
     return xr.Dataset(out, attrs=posterior.attrs)
 

@@ -41,9 +41,11 @@ def posterior(
     Returns
     -------
     Dataset
-        ``Intercept`` (at predictors = 0), common coefficients, the family's parameters, standard
-        deviations and correlations of groups, and the deviations of every level.
+        ``Intercept`` (at predictors = 0), common coefficients and what their scales are made of,
+        the family's parameters, standard deviations and correlations of groups, and the deviations
+        of every level.
     """
+    values = {name: np.asarray(v) for name, v in joint.functions.scaled(joint.data, values).items()}
     s, found = joint.specification, dataset(dict(_variables(joint, values)), attrs)
     for p in s.parameters:
         moved = p is s.intercept and s.center and not all(q.prior.constant for q in s.common)
@@ -61,6 +63,8 @@ def _variables(
             at_means = values[linear.intercept.identifier]
             yield linear.intercept.name, ((), at_means - _from_means(linear, values), {})
         for p in linear.common:
+            yield p.name, _common(p, values)
+        for p in linear.scales:
             yield p.name, _common(p, values)
     for p in s.auxiliary:
         if p is s.thresholds and s.centred:
@@ -100,17 +104,26 @@ def _group_parameters(
 ) -> Iterator[tuple[str, Variable]]:
     """Standard deviations and correlation of a group term."""
     for p, effect in zip(g.sigmas, g.group.effects, strict=True):
-        dims = (expr_dim(s, g, effect),) if p.labels else ()
+        dims = (_sigma_dim(s, g, effect),) if p.labels else ()
         yield p.name, (dims, values[p.identifier], {d: list(p.labels) for d in dims})
     if g.cor:
         factor = values[g.cor.identifier]
         stem = g.cor.name.removesuffix("_cor")
         pair = (f"{stem}__effect_dim", f"{stem}__effect_dim_bis")
-        labels = effect_labels(g)
-        yield (
-            g.cor.name,
-            (pair, factor @ np.swapaxes(factor, -1, -2), dict.fromkeys(pair, labels)),
-        )
+        coords: dict[str, Any] = dict.fromkeys(pair, effect_labels(g))
+        kinds = {f"{g.group.by.name}__by_dim": list(g.group.by.labels)} if g.group.by else {}
+        correlation = factor @ np.swapaxes(factor, -1, -2)
+        yield g.cor.name, ((*kinds, *pair), correlation, coords | kinds)
+    if g.df:
+        yield g.df.name, ((), values[g.df.identifier], {})
+
+
+def _sigma_dim(s: Specification, g: GroupEffects, effect: Term) -> str:
+    """Dimension of the standard deviations of an effect."""
+    if not g.group.by:
+        return expr_dim(s, g, effect)
+    by = f"{g.group.by.name}__by_dim"
+    return f"{expr_dim(s, g, effect)}:{by}" if effect.labels else by
 
 
 def effect_labels(g: GroupEffects) -> list[str]:
@@ -129,7 +142,7 @@ def _deviations(
     if g.identifier not in values:  # too many to keep
         return
     u = values[g.identifier]
-    if g.noncentered:
+    if g.noncentered and not g.scaled:
         arguments = [tf.constant(values[name]) for name in effects_arguments(g)]
         u = getattr(joint.functions, f"effects_{g.key}")(*arguments).numpy()
     yield from by_effect(joint.specification, g, u)

@@ -209,7 +209,7 @@ REFUSED = [
     ("y ~ ns(x, 3)", "ns", "ns() is R's", "cr(x, df=5)"),
     *[
         (f"y ~ {name}(x)", name, f"{name}() is not supported yet", "")
-        for name in ("s", "t2", "mo", "gp", "hsgp", "me", "mi", "mm", "gr", "cs")
+        for name in ("s", "t2", "mo", "gp", "hsgp", "me", "mi", "mm", "cs")
     ],
     ("y ~ np.log(x)", "np.log", "unknown function 'np.log'", "Write log(x)"),
     ("y ~ os.system(x)", "os.system", "unknown function 'os.system'", "functions="),
@@ -235,7 +235,22 @@ REFUSED = [
     ("y ~ (1|g1+g2)", "+", "cannot join grouping factors", "(1 | g1) + (1 | g2)."),
     ("y ~ (1|g*h)", "*", "cannot join grouping factors", "(1 | g) + (1 | h) + (1 | g:h)."),
     ("y ~ (1|C(g))", "C(g)", "must be a column", "group by that column"),
-    ("y ~ (1|gr(g))", "gr", "gr() is not supported yet", "(1 | g)"),
+    ("y ~ gr(g)", "gr", "gr() stands right of '|'", '(1 | gr(g, dist="student"))'),
+    ("y ~ (1|gr(g, cov=A))", "gr(g, cov=A)", "not the arguments of gr()", "gr(g, by=x)"),
+    ("y ~ (1|gr(g, h))", "gr(g, h)", "not the arguments of gr()", "gr(g, by=x)"),
+    ("y ~ (1|gr(g, by=x, by=z))", "gr(g, by=x, by=z)", "not the arguments of gr()", "by=x"),
+    ('y ~ (1|gr(g, dist="t"))', '"t"', 'dist is "t"', 'Write dist="student"'),
+    ("y ~ (1|gr(g, dist=student))", "student", "dist is student", 'Write dist="student"'),
+    ("y ~ (1|gr(g, zero_sum=1))", "1", "zero_sum is 1", "Write zero_sum=True"),
+    ("y ~ (1|gr(g, by=C(x)))", "C(x)", "by= takes a column", "Make the column first"),
+    (
+        "y ~ (1|gr(g, by=x, zero_sum=True))",
+        "gr(g, by=x, zero_sum=True)",
+        "zero_sum=True goes with neither by= nor student",
+        "Leave one of them out",
+    ),
+    ("y ~ (1|p|gr(g, by=x))", "gr(g, by=x)", "gr() does not go with an id", "Leave the id out"),
+    ("y ~ (1|gr(log(g)))", "log(g)", "a grouping factor must be a column", "Make a column"),
     ("y ~ (1|mm(g, h))", "mm", "mm() is not supported yet", "(1 | g)"),
     ("y ~ (1|1)", "1)", "no grouping factor", "g, g:h or g/h"),
     ("y ~ (1|)", ")", "missing before ')'", ""),

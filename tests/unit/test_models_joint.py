@@ -46,6 +46,13 @@ RIGHT = {
     "factor in group, uncorrelated": "f + (f || g)",
     "everything": "x * f + offset(t) + (1 + x | g) + (0 + w || h) + (1 | f:h)",
 }
+SPECIAL = {
+    "student": 'x + (1 + x || gr(g, dist="student"))',
+    "student, correlated": '(1 | gr(g, dist="student")) + (0 + x + w | gr(g, dist="student"))',
+    "by": "x + (1 | gr(g, by=kind)) + (0 + f || gr(g, by=kind))",
+    "by, correlated": 'x + (1 + x | gr(g, by=kind, dist="student")) + (1 | h)',
+    "zero sum": "x + (1 | gr(g, zero_sum=True)) + (1 + w | gr(h, zero_sum=True))",
+}
 LEFT = {
     "gaussian": "y",
     "gaussian weighted": "weighted(y, weight)",
@@ -74,11 +81,12 @@ def data():
             "g": generator.permutation(list("pqrs") * (N // 4)),
             "h": generator.permutation([10, 20, 30] * (N // 3)),
         }
-    )
+    ).assign(kind=lambda d: d["g"].map({"p": "A", "q": "B", "r": "A", "s": "B"}))
 
 
 def built(left, right, **options):
-    return hm.model(data(), f"{LEFT[left]} ~ {RIGHT[right]}", family=left.split()[0], **options)
+    terms = {**RIGHT, **SPECIAL}[right]
+    return hm.model(data(), f"{LEFT[left]} ~ {terms}", family=left.split()[0], **options)
 
 
 CONSTANT = {"x": "constant(0.5)", "f": "constant(-1)", "1|g_sigma": "constant(2)"}
@@ -89,6 +97,11 @@ BOUNDED = {
     "1|g_sigma": "exponential(1, lb=2)",
     "sigma": "normal(1, 1, ub=4)",
 }
+SHRUNK = (
+    {"common": "horseshoe()"},
+    {"common": "r2d2()", "x": "normal(0, 1)"},
+    {"f": "normal(0, exponential(1))", "x:f": "student_t(3, 0, normal(0, 1))"},
+)
 
 
 def grid():
@@ -100,7 +113,11 @@ def grid():
     for left, right in product(LEFT, ("intercept", "index slopes", "everything")):
         if left != "gaussian":
             yield left, right, {"noncentered": {"g": False}} if right == "everything" else {}
-    for priors in (CONSTANT, BOUNDED):
+    for right, flag in product(("student", "student, correlated"), (True, False)):
+        yield "gaussian", right, {"noncentered": flag}
+    for left, right in product(("gaussian", "bernoulli"), SPECIAL):
+        yield left, right, {}
+    for priors in (CONSTANT, BOUNDED, *SHRUNK):
         yield "gaussian", "everything", {"priors": priors}
 
 
@@ -418,6 +435,8 @@ def test_centring_moves_the_intercept_and_nothing_else(right):
 @pytest.mark.parametrize("size", [2, 3, 4])
 def test_jacobian_of_the_unconstrained_space(size):
     parts = (
+        Part("p", (size,), "simplex"),
+        Part("many", (2, size, size), "correlation"),
         Part("a", (2,), "real"),
         Part("s", (), "positive"),
         Part("t", (3,), "positive"),
@@ -428,10 +447,14 @@ def test_jacobian_of_the_unconstrained_space(size):
     position = np.random.default_rng(size).normal(0, 0.7, dimensions)
 
     def free(q):
-        """The values that a density is a density of: of a Cholesky factor, below the diagonal."""
+        """The values that a density is a density of: of a Cholesky factor, below the diagonal.
+
+        Of a simplex, all but the last.
+        """
         values = constrain(parts, tf.constant(q))
-        *rest, factor = (v.numpy() for v in values)
-        return np.concatenate([*(np.ravel(v) for v in rest), factor[np.tril_indices(size, -1)]])
+        shares, many, *rest, factor = (v.numpy() for v in values)
+        factors = [f[np.tril_indices(size, -1)] for f in (*many, factor)]
+        return np.concatenate([shares[:-1], *factors[:2], *map(np.ravel, rest), factors[2]])
 
     step = 1e-4
     shifts = np.eye(dimensions) * step
@@ -445,8 +468,10 @@ def test_jacobian_of_the_unconstrained_space(size):
     log_det = log_jacobian(parts, tf.constant(position))
     assert float(log_det) == pytest.approx(np.linalg.slogdet(jacobian)[1], abs=1e-8)
     values = constrain(parts, tf.constant(position))
-    factor = values[-1].numpy()
+    factor, shares = values[-1].numpy(), values[0].numpy()
     np.testing.assert_allclose(np.diag(factor @ factor.T), 1, rtol=1e-12)
+    assert (shares > 0).all()
+    assert shares.sum() == pytest.approx(1, rel=1e-12)
 
 
 def test_an_interval_prior_stays_inside():

@@ -119,6 +119,25 @@ CASES = {
     ),
     "constant residuals": ("y ~ x + (1 | g)", {"priors": {"sigma": "constant(1.2)"}}),
     "a truncated prior": ("y ~ x + (1 | g)", {"priors": {"x": "normal(0, 1, lb=0)"}}),
+    "a horseshoe": ("y ~ x + f + (1 | g)", {"priors": {"common": "horseshoe()"}}),
+    "R2D2, and a coefficient that is integrated out": (
+        "y ~ x + w + f + (1 + x | g)",
+        {"priors": {"common": "r2d2(0.5, 2, 0.5)", "w": "normal(0, 1)"}},
+    ),
+    "a hyperprior, and crossed": (
+        "y ~ x + f + (1 | g) + (1 + x | c)",
+        {"priors": {"f": "laplace(0, exponential(1))"}},
+    ),
+    "Student-t effects, and nested": (
+        'y ~ x + (1 | h) + (1 + x | gr(c, dist="student"))',
+        {"noncentered": {"c": True}},
+    ),
+    "Student-t effects alone, centred": (
+        'y ~ x + (1 + x || gr(g, dist="student"))',
+        {"noncentered": False},
+    ),
+    "standard deviations by h, and crossed": ("y ~ x + (1 + x | gr(g, by=h)) + (1 | c)", {}),
+    "effects that sum to zero": ("y ~ x + (1 + x | gr(c, zero_sum=True)) + (1 | g)", {}),
     "many effects": ("y ~ 1 + (" + " + ".join(f"x{i}" for i in range(9)) + " | g)", {}),
     "many columns": ("y ~ " + " + ".join(f"x{i}" for i in range(9)) + " + (1 | g)", {}),
     "no intercept": ("y ~ 0 + x + (0 + x | g)", {}),

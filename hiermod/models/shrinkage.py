@@ -1,0 +1,121 @@
+"""Priors of coefficients whose scales are made of other parameters.
+
+A coefficient is a standardised value times a scale, and the scale an expression of parameters that
+have priors themselves: one for all coefficients, or one for each. That makes a hyperprior on
+their standard deviation, the regularised horseshoe, and R2D2. A new one is a function here that
+returns a `Shrinkage`, and its name in `PRIORS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A parameter that scales are made of.
+
+    Attributes
+    ----------
+    name : str
+        End of its name: ``"local"`` of ``common_local``.
+    prior : str
+        Its prior, in Stan's notation.
+    each : bool
+        Whether there is one for each coefficient.
+    support : str
+        ``"positive"``, ``"probability"`` or ``"simplex"``.
+    """
+
+    name: str
+    prior: str
+    each: bool = False
+    support: str = "positive"
+
+
+@dataclass(frozen=True)
+class Shrinkage:
+    """How the scales of coefficients are made.
+
+    Attributes
+    ----------
+    scales : tuple of Scale
+    code, text, latex : str
+        The scales as an expression of TensorFlow, in plain text and in LaTeX: patterns of the names
+        of `scales`, of ``{size}``, the number of coefficients, and of ``{unit}``, which is "times
+        sigma" where the response has a sigma in the units of the linear predictor.
+    """
+
+    scales: tuple[Scale, ...]
+    code: str
+    text: str
+    latex: str
+
+
+def hyperprior(prior: str) -> Shrinkage:
+    """One scale for all coefficients, with a prior."""
+    return Shrinkage((Scale("scale", prior),), "{scale} * np.ones({size})", "{scale}", "{scale}")
+
+
+def horseshoe(
+    df: float = 1.0,
+    scale_global: float = 1.0,
+    df_global: float = 1.0,
+    scale_slab: float = 2.0,
+    df_slab: float = 4.0,
+) -> Shrinkage:
+    """The regularised horseshoe (Piironen and Vehtari 2017, equation 2.8).
+
+    With local scales l, global scale t and variance of the slab c2, the scale of a coefficient is
+    t l sqrt(c2 / (c2 + t^2 l^2)); l ~ student_t+(df, 0, 1), t ~ student_t+(df_global, 0,
+    scale_global) times sigma, c2 ~ inv_gamma(df_slab / 2, scale_slab^2 df_slab / 2). Arguments and
+    defaults are brms'.
+
+    Examples
+    --------
+    >>> [(scale.name, scale.prior) for scale in horseshoe(scale_global=0.5).scales]
+    [('global', 'student_t(1.0, 0, 0.5)'), ('slab', 'inv_gamma(2.0, 8.0)'), \
+('local', 'student_t(1.0, 0, 1)')]
+    """
+    half = df_slab / 2
+    return Shrinkage(
+        (
+            Scale("global", f"student_t({df_global!r}, 0, {scale_global!r})"),
+            Scale("slab", f"inv_gamma({half!r}, {half * scale_slab**2!r})"),
+            Scale("local", f"student_t({df!r}, 0, 1)", each=True),
+        ),
+        "tf.math.rsqrt(1.0 / tf.square({local} * {global}{unit}) + 1.0 / {slab})",
+        "1 / sqrt(1 / ({local} * {global}{unit})^2 + 1 / {slab})",
+        r"1 \Big/ \sqrt{{1 / ({local}\,{global}{unit})^2 + 1 / {slab}}}",
+    )
+
+
+def r2d2(mean_R2: float = 0.5, prec_R2: float = 2.0, cons_D2: float = 0.5) -> Shrinkage:
+    """R2D2 (Zhang, Naughton, Bondell and Reich 2022), with normal coefficients as in brms.
+
+    R2 ~ beta(mean_R2 prec_R2, (1 - mean_R2) prec_R2) is the share of the variance that is
+    explained; R2 / (1 - R2), times sigma^2, is divided among the coefficients in proportions
+    phi ~ dirichlet(cons_D2, ..., cons_D2). Arguments and defaults are brms'.
+
+    Examples
+    --------
+    >>> [(scale.name, scale.prior) for scale in r2d2(0.25, 4).scales]
+    [('R2', 'beta(1.0, 3.0)'), ('phi', 'dirichlet(0.5)')]
+    """
+    if not mean_R2 < 1:
+        raise ValueError("mean_R2 must be below 1")
+    return Shrinkage(
+        (
+            Scale("R2", f"beta({mean_R2 * prec_R2!r}, {(1 - mean_R2) * prec_R2!r})",
+                  support="probability"),
+            Scale("phi", f"dirichlet({cons_D2!r})", each=True, support="simplex"),
+        ),
+        "tf.sqrt({phi} * {R2} / (1.0 - {R2})){unit}",
+        "sqrt({phi} * {R2} / (1 - {R2})){unit}",
+        r"\sqrt{{{phi}\,{R2} / (1 - {R2})}}{unit}",
+    )  # fmt: skip
+
+
+PRIORS: dict[str, Callable[..., Shrinkage]] = {"horseshoe": horseshoe, "r2d2": r2d2}
+"""By the names that prior strings call them."""
