@@ -67,7 +67,9 @@ class _Text:
         return f"({', '.join(names)})"
 
     def link(self, link: Link, mean: str) -> str:
-        return mean if link.name == "identity" else f"{link.name}({mean})"
+        if link.name in ("identity", "1/mu^2"):
+            return link.eta.replace("mean", mean).replace("**", "^").replace("1.0", "1")
+        return f"{link.name}({mean})"
 
     def call(self, name: str, arguments: str) -> str:
         return f"{name}({arguments})"

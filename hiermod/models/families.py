@@ -30,11 +30,19 @@ class FamilyParameter:
         ``"positive"``, ``"probability"`` or ``"real"``.
     typical : float
         A value where the density is well behaved.
+    links : tuple of str
+        Links that its formula can have, the default first; if empty, those of its support.
     """
 
     prior: str
     support: str = "positive"
     typical: float = 1.0
+    links: tuple[str, ...] = ()
+
+    @property
+    def allowed(self) -> tuple[str, ...]:
+        """Links that its formula can have, the default first."""
+        return self.links or LINKS_OF[self.support]
 
 
 @dataclass(frozen=True)
@@ -53,8 +61,8 @@ class Family:
         ``tf``, ``np``, and beside those of ``tfd`` the distributions of
         `hiermod.models.distributions`.
     links : tuple of str
-        Links that it can have, its default first: those whose means lie in the range of the
-        parameter for every linear predictor.
+        Links that it can have, its default first: one whose means lie in the range of the
+        parameter for every linear predictor. (Beside inverse and 1/mu^2 all others do so too.)
     parameters : dict
         The parameters beside the mean, by name.
     totals : str
@@ -141,8 +149,10 @@ SHIFTED = "ShiftedLogNormal(loc={mean}, scale=sigma, shift=ndt)"
 WEIBULL = "Weibull(log_mean={log_mean}, shape=shape)"
 GEOMETRIC = "NegativeBinomial(log_mean={log_mean}, shape=np.float64(1))"
 
-REAL = ("identity", "log")
+REAL = ("identity", "log", "inverse")
 POSITIVE = ("log", "softplus", "squareplus")
+CONTINUOUS = (*POSITIVE, "inverse")
+COUNTS = (*POSITIVE, "sqrt")
 PROBABILITY = ("logit", "probit", "probit_approx", "cloglog", "cauchit")
 LINKS_OF = {"real": ("identity",), "positive": POSITIVE, "probability": PROBABILITY}
 """Links of a parameter beside the mean that has a formula, by its support; the default first."""
@@ -154,7 +164,7 @@ RATE = 'data["total"] * ({log_mean}) - data["count"] * tf.exp({log_mean})'
 """Of counts."""
 
 SIGMA = FamilyParameter("exponential({per_sd})")
-NU = FamilyParameter("gamma(2, 0.1)", typical=5.0)
+NU = FamilyParameter("gamma(2, 0.1)", typical=5.0, links=("logm1", *POSITIVE))
 SHAPE = FamilyParameter("gamma(2, 0.5)")
 PHI = FamilyParameter("gamma(2, 0.1)", typical=5.0)
 ZERO = FamilyParameter("beta(1, 1)", "probability", typical=0.1)
@@ -247,11 +257,11 @@ _ALL = (
         log_scale=True,
         tails=SHIFTED,
     ),
-    Family("gamma", GAMMA, POSITIVE, {"shape": SHAPE}, lower=0, ends="()"),
+    Family("gamma", GAMMA, CONTINUOUS, {"shape": SHAPE}, lower=0, ends="()"),
     Family(
         "weibull",
         WEIBULL,
-        POSITIVE,
+        CONTINUOUS,
         {"shape": SHAPE},
         lower=0,
         ends="()",
@@ -260,7 +270,7 @@ _ALL = (
     Family(
         "exponential",
         "tfd.Exponential(rate=tf.exp(-({log_mean})))",
-        POSITIVE,
+        CONTINUOUS,
         totals='-data["count"] * ({log_mean}) - data["total"] * tf.exp(-({log_mean}))',
         lower=0,
         tails="Exponential(rate=tf.exp(-({log_mean})))",
@@ -268,7 +278,7 @@ _ALL = (
     Family(
         "inverse_gaussian",
         "InverseGaussian(log_mean={log_mean}, shape=shape)",
-        POSITIVE,
+        (*CONTINUOUS, "1/mu^2"),
         {"shape": FamilyParameter("gamma(1, 0.1)")},
         lower=0,
         ends="()",
@@ -316,7 +326,7 @@ _ALL = (
     Family(
         "poisson",
         POISSON,
-        POSITIVE,
+        COUNTS,
         totals=RATE,
         counts=True,
         lower=0,
@@ -325,7 +335,7 @@ _ALL = (
     Family(
         "negbinomial",
         NEGATIVE_BINOMIAL,
-        POSITIVE,
+        COUNTS,
         {"shape": SHAPE},
         counts=True,
         lower=0,
@@ -334,7 +344,7 @@ _ALL = (
     Family(
         "geometric",
         GEOMETRIC,
-        POSITIVE,
+        COUNTS,
         totals=(
             'data["total"] * ({log_mean})'
             ' - (data["total"] + data["count"]) * tf.math.softplus({log_mean})'
@@ -346,7 +356,7 @@ _ALL = (
     Family(
         "zero_inflated_poisson",
         f"Inflated({POISSON}, zi)",
-        POSITIVE,
+        COUNTS,
         {"zi": ZERO},
         counts=True,
         lower=0,
@@ -354,7 +364,7 @@ _ALL = (
     Family(
         "zero_inflated_negbinomial",
         f"Inflated({NEGATIVE_BINOMIAL}, zi)",
-        POSITIVE,
+        COUNTS,
         {"shape": SHAPE, "zi": ZERO},
         counts=True,
         lower=0,
@@ -392,7 +402,7 @@ _ALL = (
     Family(
         "hurdle_poisson",
         f"Hurdle({POISSON}, hu, counts=True)",
-        POSITIVE,
+        COUNTS,
         {"hu": ZERO},
         counts=True,
         lower=0,
@@ -400,7 +410,7 @@ _ALL = (
     Family(
         "hurdle_negbinomial",
         f"Hurdle({NEGATIVE_BINOMIAL}, hu, counts=True)",
-        POSITIVE,
+        COUNTS,
         {"shape": SHAPE, "hu": ZERO},
         counts=True,
         lower=0,
@@ -408,7 +418,7 @@ _ALL = (
     Family(
         "hurdle_gamma",
         f"Hurdle({GAMMA}, hu, counts=False)",
-        POSITIVE,
+        CONTINUOUS,
         {"shape": SHAPE, "hu": ZERO},
         lower=0,
     ),

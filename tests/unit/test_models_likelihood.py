@@ -64,6 +64,11 @@ ETA = {
     ("probability", "cauchit"): [-1e8, -300.0, -2.0, 0.0, 0.5, 3.0, 1e6],
     ("positive", "softplus"): [-700.0, -40.0, -39.9, -1.0, 0.0, 2.0, 50.0, 1e6],
     ("positive", "squareplus"): [-1e6, -50.0, -1.0, 0.0, 2.0, 50.0, 1e6],
+    ("positive", "inverse"): [1e-300, 1e-10, 0.1, 1.0, 30.0, 1e9, 1e300],
+    ("positive", "1/mu^2"): [1e-100, 1e-10, 0.1, 1.0, 30.0, 1e9, 1e100],
+    ("positive", "sqrt"): [-1e4, -2.0, 1e-100, 1e-3, 0.5, 1.0, 30.0, 1e4],
+    ("positive", "logm1"): [-700.0, -30.0, -1.0, 0.0, 2.0, 20.0, 700.0],
+    ("real", "inverse"): [-1e8, -3.0, -0.02, 0.5, 40.0, 1e8],
     ("circle", "tan_half"): [-1e6, -3.0, -0.5, 0.0, 1.0, 40.0, 1e6],
 }
 # Where the density itself leaves what float64 holds, or its parts cancel in the reference too.
@@ -129,6 +134,10 @@ MEAN = {
         None,
     ),
     "squareplus": lambda e: (np.exp(np.arcsinh(e / 2)), np.arcsinh(e / 2), None),
+    "inverse": lambda e: (1 / e, -np.log(np.abs(e)), None),
+    "1/mu^2": lambda e: (1 / np.sqrt(e), -np.log(e) / 2, None),
+    "sqrt": lambda e: (e * e, 2 * np.log(np.abs(e)), None),
+    "logm1": lambda e: (1 + np.exp(e), np.logaddexp(0, e), None),
     "tan_half": lambda e: (2 * np.arctan(e), None, None),
 }
 
@@ -387,6 +396,8 @@ MODERATE_PROBABILITY = {
 
 def moderate(family, name):
     space = SPACE[family.name]
+    if (space, name) == ("real", "inverse"):  # nearer to zero, means move far in one step
+        return [-9.0, 8.0, 20.0]
     return MODERATE_PROBABILITY[name] if space == "probability" else MODERATE[space]
 
 
@@ -565,6 +576,7 @@ def evaluated(expression, **values):
 @pytest.mark.parametrize("name", LINKS)
 def test_link_there_and_back(name):
     eta = np.array(MODERATE_PROBABILITY.get(name, [-3.0, -0.2, 0.3, 1.7]))
+    eta = eta[eta > 0] if name in ("1/mu^2", "sqrt") else eta
     mean = evaluated(LINKS[name].mean, eta=eta)
     np.testing.assert_allclose(mean, MEAN[name](eta)[0], rtol=1e-13)
     np.testing.assert_allclose(evaluated(LINKS[name].eta, mean=mean), eta, rtol=1e-12)
@@ -585,8 +597,18 @@ def test_log_and_logit_of_the_mean_agree_with_the_mean(space, name):
         np.testing.assert_allclose(found, values, rtol=1e-11, atol=1e-15)
 
 
+@pytest.mark.parametrize(("space", "name"), ETA)
+def test_means_lie_in_the_range_that_a_link_states(space, name):
+    mean = evaluated(LINKS[name].mean, eta=np.array(ETA[space, name]))
+    # "identity" and "log" are links of a probability in these grids only.
+    assert ((mean >= LINKS[name].low) & (mean <= LINKS[name].high)).all()
+
+
 def test_every_link_is_allowed_by_a_family():
-    assert {name for family in FAMILIES.values() for name in family.links} == set(LINKS)
+    of_parameters = {n for f in FAMILIES.values() for p in f.parameters.values() for n in p.allowed}
+    of_means = {name for family in FAMILIES.values() for name in family.links}
+    assert of_means | of_parameters == set(LINKS)
+    assert set(LINKS) - of_means == {"logm1"}
     assert link("logit") is LINKS["logit"]
 
 
@@ -594,11 +616,78 @@ def test_every_link_is_allowed_by_a_family():
 def test_a_link_that_the_family_does_not_have(family):
     y = [0.0, 1.0, 1.0] if family.counts else [0.2, 0.5, 0.3]
     frame = pd.DataFrame({"y": y, "trials": [1.0, 1.0, 1.0]})
+    response = RESPONSE.get(family.name, "y")
+    allowed = ", ".join(sorted(family.links))
     with pytest.raises(hm.ModelError) as info:
-        hm.model(frame, f"{RESPONSE.get(family.name, 'y')} ~ 1", family=family.name, link="sqrt")
-    message = str(info.value)
-    assert message.startswith("unknown link 'sqrt'.")
-    assert message.endswith(f"Allowed: {', '.join(sorted(family.links))}.")
+        hm.model(frame, f"{response} ~ 1", family=family.name, link="square")
+    assert str(info.value).startswith("unknown link 'square'.")
+    assert str(info.value).endswith(f"Allowed: {allowed}.")
+    with pytest.raises(hm.ModelError) as info:
+        hm.model(frame, f"{response} ~ 1", family=family.name, link="logm1")
+    assert str(info.value) == (
+        f"link 'logm1' (of values above 1) does not fit the mean of family {family.name!r}. "
+        f"Links that do: {allowed}."
+    )
+
+
+def test_degrees_of_freedom_with_a_formula_are_above_one():
+    parts = hm.formula("y ~ 1", nu="~ x")
+    frame = pd.DataFrame({"y": [1.0, 2.0, 4.0], "x": [0.0, 1.0, 3.0]})
+    model = hm.model(frame, parts, family="student")
+    assert model.specification.others[0].link.name == "logm1"
+    assert model.priors.loc["nu_Intercept", "prior"] == "normal(1.386, 2.5)"  # log(5 - 1)
+    likelihood = model._joint.functions.likelihood
+    given = [tf.constant(1.3, tf.float64), tf.constant([-1.0, 0.5, 2.0], tf.float64)]
+    found = likelihood(model._joint.data, tf.zeros([3], tf.float64), *given).log_prob(frame["y"])
+    close(found, stats.t.logpdf(frame["y"], 1 + np.exp(given[1]), 0, 1.3))
+
+
+PARTIAL = [(f.name, n) for f in FAMILIES.values() for n in f.links if LINKS[n].partial]
+
+
+@pytest.mark.parametrize(
+    ("family", "name"), [c for c in PARTIAL if SPACE[c[0]] == "positive"], ids=str
+)
+def test_linear_predictors_out_of_range_have_no_density(family, name):
+    """The engine refuses what is not finite, and says where; it must not be a wrong number."""
+    rows = grid(FAMILIES[family], [-2.0, -1e-9])
+    log_prob = likelihood(FAMILIES[family], name, rows)
+    value, gradient = value_and_gradient(log_prob, tf.constant(rows["eta"].to_numpy()))
+    assert (~np.isfinite(value) | ~np.isfinite(gradient)).all()
+
+
+@pytest.mark.parametrize(("family", "name"), [*PARTIAL, ("poisson", "sqrt")], ids=str)
+def test_chains_start_in_the_range_of_a_link(family, name):
+    y = stats.gamma(2.0, scale=2.5).rvs(60, random_state=1)
+    y = np.round(y) if FAMILIES[family].counts else y
+    frame = pd.DataFrame({"y": y, "x": np.tile([0.0, 1.0], 30), "g": np.repeat(list("abc"), 20)})
+    model = hm.model(frame, "y ~ x + (1 | g)", family=family, link=name)
+    assert model.specification.start == pytest.approx(
+        {"inverse": 1 / y.mean(), "1/mu^2": y.mean() ** -2, "sqrt": y.mean() ** 0.5}[name]
+    )
+    slope = {"inverse": y.mean() ** -2, "1/mu^2": 2 / y.mean() ** 3, "sqrt": y.mean() ** -0.5 / 2}
+    prior = model.priors.loc["Intercept", "prior"]
+    scale = float(prior.removesuffix(")").split(", ")[1])
+    assert scale == pytest.approx(2.5 * y.std() * slope[name], rel=1e-3)
+    plan = model.plan()
+    centre = tf.constant(plan.start()[0][None])
+    assert np.isfinite(plan.log_density(centre, plan.arguments)).all()
+
+
+def test_a_fit_with_a_partial_link():
+    rng = np.random.default_rng(4)
+    x = np.tile([0.0, 1.0], 150)
+    frame = pd.DataFrame({"x": x, "y": rng.gamma(4.0, 1 / (4.0 * (0.2 + 0.3 * x)))})
+    fit = hm.fit(frame, "y ~ x", family="gamma", link="inverse", seed=1, progress=False)
+    assert fit.check().ok
+    # The means of the two cells are all that the two coefficients tell.
+    cells = 1 / frame.groupby("x")["y"].mean()
+    found = fit.posterior
+    assert float(found["Intercept"].mean()) == pytest.approx(cells[0], rel=0.03)
+    assert float(found["x"].mean()) == pytest.approx(cells[1] - cells[0], rel=0.1)
+    assert "1 / mu[i]^2 = " in str(
+        hm.model(frame, "y ~ x", family="inverse_gaussian", link="1/mu^2").equations()
+    )
 
 
 @pytest.mark.parametrize(("name", "guess"), [("guassian", "gaussian"), ("Poisson", "poisson")])
@@ -659,6 +748,9 @@ def with_sigma(prior="exponential(1)", **options):
         ({"parameters": {"a b": hm.FamilyParameter("exponential(1)")}}, "is not a Python identif"),
         ({"parameters": with_sigma("exponental(1)")}, "'sigma', 'exponental(1)': unknown distrib"),
         ({"parameters": with_sigma("exponential({mean})")}, "may have {sd}, {per_sd} and {least}"),
+        ({"parameters": with_sigma(links=("identity",))}, "parameter 'sigma' is positive, which"),
+        ({"parameters": with_sigma(links=("lgo",))}, "which link 'lgo' does not fit. Links"),
+        ({"location": False}, "its mean is a probability, which link 'identity' (of values any"),
         ({"parameters": with_sigma(support="unit")}, "unknown support. Allowed: positive"),
         ({"parameters": with_sigma(support="probability")}, "typical=1 is not inside its support"),
         ({"totals": 'data["total"] * {mean}'}, "its totals are not sums of its log-likelihood"),
