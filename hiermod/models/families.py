@@ -146,6 +146,7 @@ STUDENT = "StudentT(df=nu, loc={mean}, scale=sigma)"
 LAPLACE = "tfd.Laplace(loc={mean}, scale=sigma)"
 ASYMMETRIC = "AsymmetricLaplace(loc={mean}, scale=sigma, quantile=quantile)"
 SHIFTED = "ShiftedLogNormal(loc={mean}, scale=sigma, shift=ndt)"
+GEV = "GeneralizedExtremeValue(loc={mean}, scale=sigma, shape=xi)"
 WEIBULL = "Weibull(log_mean={log_mean}, shape=shape)"
 GEOMETRIC = "NegativeBinomial(log_mean={log_mean}, shape=np.float64(1))"
 
@@ -222,6 +223,13 @@ _ALL = (
         REAL,
         {"sigma": SIGMA},
         tails="Gumbel(loc={mean}, scale=sigma)",
+    ),
+    Family(
+        "gev",
+        GEV,
+        REAL,
+        {"sigma": SIGMA, "xi": FamilyParameter("normal(0, 0.5)", "real", typical=0.1)},
+        tails=GEV,
     ),
     Family(
         "exgaussian",
@@ -398,6 +406,23 @@ _ALL = (
         upper=1,
         ends="[)",
         location=False,
+    ),
+    Family(
+        "zero_one_inflated_beta",
+        f"ZeroOneInflated({BETA}, zoi, coi)",
+        PROBABILITY,
+        {"phi": PHI, "zoi": ZERO, "coi": FamilyParameter("beta(1, 1)", "probability", typical=0.5)},
+        lower=0,
+        upper=1,
+        location=False,
+    ),
+    Family(
+        "com_poisson",
+        "ComPoisson(log_mean={log_mean}, shape=shape)",
+        COUNTS,
+        {"shape": FamilyParameter("gamma(2, 1, lb=0.2)")},
+        counts=True,
+        lower=0,
     ),
     Family(
         "hurdle_poisson",

@@ -21,6 +21,7 @@ PARAMETERS = {
     "shape": 1.7,
     "quantile": 0.3,
     "ndt": 0.2,
+    "xi": 0.15,
 }
 SCIPY = {
     "gaussian": lambda m, p: stats.norm(m, p["sigma"]),
@@ -32,6 +33,7 @@ SCIPY = {
         p["sigma"] / np.sqrt(p["quantile"] * (1 - p["quantile"])),
     ),
     "gumbel": lambda m, p: stats.gumbel_r(m, p["sigma"]),
+    "gev": lambda m, p: stats.genextreme(-p["xi"], m, p["sigma"]),
     "lognormal": lambda m, p: stats.lognorm(p["sigma"], scale=np.exp(m)),
     "shifted_lognormal": lambda m, p: stats.lognorm(p["sigma"], p["ndt"], np.exp(m)),
     "weibull": lambda m, p: stats.weibull_min(
@@ -176,12 +178,23 @@ def test_far_tails_are_finite_and_so_are_their_gradients(name):
     _, names, log_prob = likelihood(name, "censored(y, status)", table)
     # Of a location, and of a logarithm.
     far = 1000.0 if FAMILIES[name].links[0] == "identity" and not FAMILIES[name].log_scale else 6.0
-    far = 300.0 if name == "gumbel" else far  # beyond, its density is zero in float64
+    # Beyond, the density of these is zero, of gumbel in float64.
+    far = {"gumbel": 300.0, "gev": 5.0}.get(name, far)
     for eta in (-far, 0.0, 0.5 * far, far):
         parameters = [tf.constant(PARAMETERS[n], tf.float64) for n in names]
         found = evaluated(log_prob, tf.fill([12], np.float64(eta)), parameters)
         for part in tf.nest.flatten(found):
             assert np.isfinite(part).all(), (eta, part)
+
+
+def test_censored_rows_beyond_the_end_of_gev():
+    table = pd.DataFrame({"y": [-9.0, -9.0, 0.0, 9.0, 9.0], "c": [-1, 1, 0, -1, 1]})
+    _, _, log_prob = likelihood("gev", "censored(y, c)", table)
+    for xi, impossible in ((0.2, [0]), (-0.2, [4])):
+        given = [tf.constant(v, tf.float64) for v in (1.0, xi)]
+        found = log_prob(tf.zeros([5], tf.float64), *given).numpy()
+        assert np.flatnonzero(~np.isfinite(found)).tolist() == impossible
+        assert found[1 if xi > 0 else 3] == 0
 
 
 @pytest.mark.parametrize("name", ["poisson", "negbinomial", "student"])

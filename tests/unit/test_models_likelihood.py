@@ -88,6 +88,9 @@ NARROWER = {
     "exgaussian": (-50.0, 50.0),
     "skew_normal": (-1e3, 1e3),
     "gumbel": (-50.0, 50.0),
+    "gev": (-50.0, 50.0),
+    "zero_one_inflated_beta": (1e-12, 1 - 1e-12),
+    "com_poisson": (1e-12, 1e4),
     "power_exponential": (-50.0, 50.0),
 }
 
@@ -176,6 +179,11 @@ ROWS = {
         y=(-1e3, 0.0, 0.4, 40.0), sigma=(1e-3, 1.0, 50.0), quantile=(1e-6, 0.1, 0.5, 0.99)
     ),
     "gumbel": product(y=(-3.0, 0.0, 0.4, 40.0), sigma=(0.5, 1.0, 50.0)),
+    "gev": product(
+        y=(-1.0, 0.0, 0.4, 40.0),
+        sigma=(0.5, 1.0, 50.0),
+        xi=(-0.4, -1e-6, -1e-17, 0.0, 1e-9, 1e-3, 0.2, 1.5),
+    ),
     "exgaussian": product(
         y=(-5.0, 0.0, 3.0, 40.0), sigma=(0.5, 1.0, 9.0), beta=(1e-2, 0.3, 1.0, 50.0)
     ),
@@ -194,6 +202,10 @@ ROWS = {
     "zero_inflated_binomial": product(successes=SUCCESSES, zi=(1e-12, 0.3, 1 - 1e-12)),
     "zero_inflated_beta_binomial": product(successes=SUCCESSES, phi=(1.0, 100.0), zi=(1e-12, 0.3)),
     "zero_inflated_beta": product(y=(0.0, 1e-8, 0.5), phi=(0.5, 2.0, 100.0), zi=(1e-12, 0.3)),
+    "zero_one_inflated_beta": product(
+        y=(0.0, 1e-8, 0.5, 1.0), phi=(0.5, 2.0, 100.0), zoi=(1e-12, 0.3), coi=(1e-12, 0.4)
+    ),
+    "com_poisson": product(y=(0.0, 1.0, 7.0, 150.0), shape=(0.2, 0.7, 1.0, 2.5, 12.0)),
     "hurdle_poisson": product(y=(0.0, 1.0, 150.0), hu=(1e-12, 0.3, 1 - 1e-12)),
     "hurdle_negbinomial": product(y=(0.0, 1.0, 150.0), shape=(0.5, 30.0), hu=(1e-12, 0.3)),
     "hurdle_gamma": product(y=(0.0, 0.5, 1e6), shape=(0.5, 30.0), hu=(1e-12, 0.3)),
@@ -280,6 +292,29 @@ def exgaussian(r, mean, *_):
     return -mpmath.log(beta) + ratio * (ratio / 2 - z) + mpmath.log(mpmath.ncdf(z - ratio))
 
 
+@exactly
+def gev(r, mean, *_):
+    z, xi = (r["y"] - mean) / r["sigma"], r["xi"]
+    if 1 + xi * z <= 0:
+        return -mpmath.inf
+    t = mpmath.log1p(xi * z) / xi if xi else z
+    return -mpmath.log(r["sigma"]) - (1 + xi) * t - mpmath.exp(-t)
+
+
+def log_com_poisson(y, log_mean, shape):
+    """Summed up term by term, with the digits of long doubles."""
+    k = np.arange(16_000)
+    log_factorial = np.cumsum(np.log(np.maximum(k, 1).astype(np.longdouble)))
+    out = []
+    for row in np.broadcast(y, log_mean, shape):
+        at, log, nu = (np.longdouble(v) for v in row)
+        terms = nu * (k * log - log_factorial)
+        top = terms.max()
+        constant = top + np.log(np.exp(terms - top).sum())
+        out.append(float(terms[int(at)] - constant))
+    return np.array(out)
+
+
 def skew_normal(r, mean):
     delta = r["alpha"] / np.hypot(1, r["alpha"])
     scale = r["sigma"] / np.sqrt(1 - 2 / np.pi * delta**2)
@@ -318,6 +353,13 @@ def hurdle(density, extra="hu", counts=False):
     return of_rows
 
 
+def zero_one_inflated_beta(r, *means):
+    y, zoi, coi = r["y"], r["zoi"], r["coi"]
+    inside = beta(r | {"y": np.where((y == 0) | (y == 1), 0.5, y)}, *means)
+    ends = [np.log(zoi) + np.log1p(-coi), np.log(zoi) + np.log(coi)]
+    return np.select([y == 0, y == 1], ends, np.log1p(-zoi) + inside)
+
+
 def binomial(r, _, log_p, log_q):
     return (
         log_choose(r["trials"], r["y"])
@@ -351,6 +393,7 @@ DENSITY = {
         - (r["y"] - mean) / r["sigma"] * (r["quantile"] - (r["y"] < mean))
     ),
     "gumbel": lambda r, mean, *_: stats.gumbel_r.logpdf(r["y"], mean, r["sigma"]),
+    "gev": gev,
     "exgaussian": exgaussian,
     "von_mises": lambda r, mean, *_: stats.vonmises.logpdf(r["y"], r["kappa"], mean),
     "lognormal": lognormal,
@@ -371,6 +414,8 @@ DENSITY = {
     "zero_inflated_binomial": inflated(binomial),
     "zero_inflated_beta_binomial": inflated(beta_binomial),
     "zero_inflated_beta": hurdle(beta, "zi"),
+    "zero_one_inflated_beta": zero_one_inflated_beta,
+    "com_poisson": lambda r, _, log_mean, __: log_com_poisson(r["y"], log_mean, r["shape"]),
     "hurdle_poisson": hurdle(poisson, counts=True),
     "hurdle_negbinomial": hurdle(negative_binomial, counts=True),
     "hurdle_gamma": hurdle(gamma),
@@ -459,12 +504,14 @@ def test_gradient_is_that_of_finite_differences(family, name):
     step = 1e-3
 
     def reference(shift):
-        return DENSITY[family.name](plain, *MEAN[name](eta + shift * step))
+        return DENSITY[family.name](plain, *MEAN[name](eta + shift * step))[inside]
 
+    inside = np.full(len(eta), True)
+    inside = np.isfinite(reference(0))  # of a family whose support depends on its parameters
     # Fourth order: error step^4, beside rounding of the density itself over the step.
     differences = (8 * (reference(1) - reference(-1)) - (reference(2) - reference(-2))) / 12 / step
     rounding = 1e-15 * np.abs(reference(0)) / step
-    error = np.abs(gradient.numpy() - differences)
+    error = np.abs(gradient.numpy()[inside] - differences)
     assert (error <= 1e-7 * np.abs(differences) + 20 * rounding + 1e-7).all()
 
 
@@ -491,7 +538,8 @@ def test_gradient_in_the_parameters_beside_the_mean(family):
         step = 1e-4 * np.where(room > 0, room, 1.0)
 
         def reference(shift, at=at, step=step, parameter=parameter):
-            return DENSITY[family.name](plain | {parameter: at + shift * step}, *MEAN[name](eta))
+            found = DENSITY[family.name](plain | {parameter: at + shift * step}, *MEAN[name](eta))
+            return np.where(np.isneginf(found), 0.0, found)  # out of the support, flat
 
         differences = (8 * (reference(1) - reference(-1)) - (reference(2) - reference(-2))) / 12
         differences, rounding = differences / step, 1e-15 * np.abs(reference(0)) / step
@@ -560,9 +608,48 @@ def probabilities(family, distribution, drawn):
     middle, half = (points[1:] + points[:-1]) / 2, (points[1:] - points[:-1]) / 2
     inside = (middle[:, None] + half[:, None] * x).ravel()
     mass = (density(inside).reshape(-1, 20) * w).sum(1) * half
-    if (drawn == 0).any():  # a point mass, in the first cell
-        mass[0] += density(np.zeros(1))[0]
+    for end, cell in ((0.0, 0), (1.0, -1)):  # point masses, in the first cell and the last
+        if (drawn == end).any():
+            mass[cell] += density(np.full(1, end))[0]
     return points, mass
+
+
+def com_poisson(log_mean, shape):
+    text = families.likelihood(FAMILIES["com_poisson"], link("log"))
+    return links.evaluate(text, eta=np.array(log_mean), shape=np.array(shape))
+
+
+def test_com_poisson_where_its_sum_and_its_integral_meet():
+    shapes = np.array([0.2, 0.5, 0.99, 1.01, 2.0, 3.8, 4.5, 10.0, 50.0, 200.0])
+    for shape in shapes:
+        mean = max(30.0 / shape, 2.0 * shape) * np.array([0.7, 0.999, 1.001, 1.5])
+        found = com_poisson(np.log(mean), shape).log_prob(np.floor(mean))
+        close(found, log_com_poisson(np.floor(mean), np.log(mean), shape))
+
+
+def test_com_poisson_refuses_shapes_that_it_cannot_do():
+    found = com_poisson([0.0, 0.0, 0.0, 0.0], [0.19, 0.2, 200.0, 201.0]).log_prob(np.float64(1))
+    assert np.isfinite(found).tolist() == [False, True, True, False]
+
+
+def test_com_poisson_with_shape_one_is_poisson():
+    log_mean = np.log([1e-3, 2.0, 40.0, 1e4])
+    y = np.array([0.0, 3.0, 30.0, 10_100.0])
+    likely = com_poisson(log_mean, 1.0)
+    close(likely.log_prob(y), stats.poisson.logpmf(y, np.exp(log_mean)))
+    close(likely.mean(), np.exp(log_mean))
+    close(likely.variance(), np.exp(log_mean), 1e-8)
+
+
+def test_moments_of_gev_where_there_are_none():
+    text = families.likelihood(FAMILIES["gev"], link("identity"))
+    xi = np.array([-0.4, -1e-3, 0.0, 1e-4, 0.2, 0.6, 1.2])
+    likely = links.evaluate(text, eta=np.zeros(7), sigma=np.array(2.0), xi=xi)
+    mean, variance = stats.genextreme(-xi[:5], 0, 2.0).stats("mv")
+    np.testing.assert_allclose(likely.mean()[:5], mean, 1e-8)
+    np.testing.assert_allclose(likely.variance()[:5], variance, 1e-6)
+    assert np.isfinite(likely.mean()).tolist() == [True] * 6 + [False]
+    assert np.isinf(likely.variance()).tolist() == [False] * 5 + [True] * 2
 
 
 # --- links --------------------------------------------------------------------------------------
