@@ -82,7 +82,7 @@ class _Residuals:
         self._text = families.likelihood(family, link)
         # The dispersion is one here and estimated later; the mean does not depend on it.
         self._arguments = {
-            "data": {"trials": response.trials},
+            "data": {"trials": response.trials, "rate": response.rate},
             **{name: np.array([p.typical]) for name, p in family.parameters.items()},
         }
         self._y = tf.constant(response.values)

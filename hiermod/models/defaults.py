@@ -70,7 +70,8 @@ class Defaults:
     @classmethod
     def of(cls, design: Design, family: Family, link: Link, center: bool) -> Defaults:
         """Read the scales off the data."""
-        y = family.scaled(design.response.values)
+        values, exposure = design.response.values, design.response.rate
+        y = family.scaled(values if exposure is None else values / exposure)
         spread = float(np.std(y)) or 1.0
         probability = not family.location
         unit = float(evaluate(link.unit, mean=typical_mean(design, family, link), sd=spread))
@@ -164,8 +165,8 @@ def is_index(columns: FloatArray) -> bool:
 
 def typical_mean(design: Design, family: Family, link: Link) -> float:
     """The mean response, kept off the ends of what the link can give."""
-    y, trials = family.scaled(design.response.values), design.response.trials
-    mean = float(np.mean(y) if trials is None else np.sum(y) / max(np.sum(trials), 1.0))
+    y, size = family.scaled(design.response.values), design.response.size
+    mean = float(np.mean(y) if size is None else np.sum(y) / (np.sum(size) or 1.0))
     if not family.location:
         return float(np.clip(mean, 0.05, 0.95))
     if np.isfinite(link.low) and (family.counts or np.isneginf(family.lower)):

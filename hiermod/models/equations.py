@@ -201,6 +201,9 @@ def _lines(s: Specification, n: _Text | _Latex) -> Iterator[tuple[str, str, str]
     known = of_row | {p.name: n.parameter(p) for p in s.auxiliary}
     arguments = [n.trials()] if s.family.trials else []
     response, names = s.design.response, list(s.family.parameters)
+    if response.rate is not None:
+        exposed = ("", *(name for name in names if name == "shape"))
+        known |= {name: f"{n.column('exposure')}{n.times}{known[name]}" for name in exposed}
     if response.se is not None:
         se = n.column("se")
         known["sigma"] = n.hypotenuse(known["sigma"], se) if "sigma" in known else se

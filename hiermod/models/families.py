@@ -479,7 +479,8 @@ def family(given: str | Family) -> Family:
 def decorated(family: Family, link: Link, response: Response) -> Family:
     """The family of a response with known standard errors, or of censored or truncated rows.
 
-    With standard errors s alone they take the place of sigma; else it is sqrt(sigma^2 + s^2), as
+    In an exposure, as of `rate()` in brms, the mean is multiplied by it, and so is the shape. With
+    standard errors s alone they take the place of sigma; else it is sqrt(sigma^2 + s^2), as
     in brms. Rows are then seen one by one: sums of them do not tell their likelihood.
 
     Raises
@@ -504,6 +505,14 @@ def decorated(family: Family, link: Link, response: Response) -> Family:
             tails=re.sub(r"\bsigma\b", scale, family.tails),
             parameters=kept,
         )
+    if response.rate is not None:
+        if family.name not in EXPOSED:
+            raise ModelError(
+                f"rate() gives the exposure of counts, of which family {family.name!r} is none. "
+                f"Families that it fits: {', '.join(EXPOSED)}. Or add offset(log(exposure))."
+            )
+        likelihood, tails = _exposed(family.likelihood), _exposed(family.tails)
+        family = replace(family, likelihood=likelihood, tails=tails)
     if response.status is not None or response.truncated:
         if not family.tails:
             able = ", ".join(f.name for f in FAMILIES.values() if f.tails)
@@ -514,6 +523,16 @@ def decorated(family: Family, link: Link, response: Response) -> Family:
             )
         family = replace(family, likelihood=_bounded(family, response))
     return replace(family, totals="", residual="") if response.decorations else family
+
+
+EXPOSED = ("poisson", "negbinomial", "geometric")
+"""Families of counts in a given exposure: of twice as much, that of the sum of two."""
+
+
+def _exposed(text: str) -> str:
+    """A distribution of counts, that of the counts in an exposure; the shape grows with it too."""
+    text = text.replace("{log_mean}", '({log_mean}) + tf.math.log(data["rate"])')
+    return text.replace("shape=", 'shape=data["rate"] * ')
 
 
 MEASURED = ("gaussian", "student")
@@ -570,6 +589,8 @@ def check_response(family: Family, response: Response) -> None:
         _reject(response.weights < 0, response.weights, "weights must be 0 or more")
         if not response.weights.any():
             raise DataError("all weights are 0.")
+    if response.rate is not None:
+        _reject(response.rate <= 0, response.rate, "exposures must be positive")
     if response.se is not None:
         _reject(response.se <= 0, response.se, "standard errors must be positive")
     if not family.counts and np.ptp(values) == 0:

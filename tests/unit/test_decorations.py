@@ -264,6 +264,102 @@ def test_statuses_have_three_spellings():
     assert flag.design.response.status.tolist() == [0, 1, 1]
 
 
+# --- exposure and frequencies --------------------------------------------------------------------
+
+COUNTS = pd.DataFrame(
+    {
+        "k": [0, 3, 1, 7, 2, 12, 5, 4],
+        "e": [0.5, 1.0, 2.0, 2.0, 1.0, 3.0, 0.5, 2.0],
+        "x": [0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0],
+        "g": list("aabbccdd"),
+        "n": [1, 2, 0, 3, 1, 1, 4, 2],
+    }
+)
+
+
+@pytest.mark.parametrize("link", ["log", "sqrt", "softplus"])
+@pytest.mark.parametrize("name", families.EXPOSED)
+def test_exposure_multiplies_the_mean_and_the_shape(name, link):
+    """Of twice the exposure, the count is the sum of two."""
+    eta, e, y = np.linspace(0.2, 1.5, 8), COUNTS["e"].to_numpy(), COUNTS["k"].to_numpy()
+    mean = e * {"log": np.exp, "sqrt": np.square, "softplus": np.log1p}[link](
+        np.exp(eta) if link == "softplus" else eta
+    )
+    shape = e * (PARAMETERS["shape"] if name == "negbinomial" else 1.0)
+    d = stats.poisson(mean) if name == "poisson" else stats.nbinom(shape, shape / (shape + mean))
+    for formula in ("rate(k, e)", "k | rate(e)"):
+        _, names, log_prob = likelihood(name, formula, COUNTS, link=link)
+        given = [tf.constant(PARAMETERS[n], tf.float64) for n in names]
+        np.testing.assert_allclose(log_prob(tf.constant(eta), *given), d.logpmf(y), 1e-10)
+    # Censored rows too.
+    _, names, log_prob = likelihood(name, "k | rate(e) + cens('right')", COUNTS, link=link)
+    found = log_prob(tf.constant(eta), *(tf.constant(PARAMETERS[n], tf.float64) for n in names))
+    np.testing.assert_allclose(found, d.logsf(y), 1e-9)
+
+
+def test_exposure_with_a_log_link_is_an_offset():
+    exposed = hm.model(COUNTS, "rate(k, e) ~ x + (1 | g)", family="poisson", center=False)
+    offset = hm.model(COUNTS, "k ~ x + (1 | g) + offset(log(e))", family="poisson", center=False)
+    drawn = exposed.joint.sample(5, seed=tf.constant([1, 2], tf.int32))
+    prior = {n: offset.joint.model[i].log_prob(drawn[i]) for i, n in ((0, "Intercept"), (1, "x"))}
+    found = [joint.model[-1](*reversed(drawn[:-1])).log_prob(drawn[-1])
+             for joint in (exposed.joint, offset.joint)]  # fmt: skip
+    np.testing.assert_allclose(*found, 1e-12)
+    assert np.isfinite(list(prior.values())).all()
+    # The default prior is about the rate: all counts over all exposures.
+    assert exposed.specification.start == pytest.approx(np.log(34 / 12))
+    assert str(exposed.equations()).strip().startswith("k[i] ~ poisson(exposure[i] * mu[i])")
+
+
+def test_exposures_add_up_exactly():
+    table = pd.concat([COUNTS] * 3, ignore_index=True)
+    for name in ("poisson", "geometric"):
+        model = hm.model(table, "rate(k, e) ~ x", family=name)
+        plan, plain = model.plan(), model.plan(shortcuts=False)
+        assert plan.notes["rows"].startswith("24 compressed to 2")
+        at = tf.constant(np.random.default_rng(1).normal(size=(5, 2)))
+        gap = plan.log_density(at, plan.arguments) - plain.log_density(at, plain.arguments)
+        assert np.ptp(gap) < 1e-10
+
+
+def test_new_rows_without_an_exposure_have_one_unit():
+    from hiermod.formula import new_design
+
+    design = hm.model(COUNTS, "rate(k, e) ~ x", family="poisson").specification.design
+    assert new_design(design, COUNTS[["x"]]).response.rate.tolist() == [1.0] * 8
+    assert new_design(design, COUNTS[["x", "e"]]).response.rate.tolist() == list(COUNTS["e"])
+
+
+def test_a_frequency_is_so_many_rows():
+    repeated = COUNTS.loc[np.repeat(COUNTS.index, COUNTS["n"])].reset_index(drop=True)
+    models = [
+        hm.model(data, parts, family="negbinomial")
+        for data, left in [(COUNTS, "frequency(k, n)"), (COUNTS, "k | frequency(n)"),
+                           (repeated, "k")]
+        for parts in [hm.formula(f"{left} ~ x + (1 | g)", shape="~ x")]
+    ]  # fmt: skip
+    short, brms, long = models
+    # Everything else follows from these: priors, centring, sums, log-likelihood of each row.
+    pd.testing.assert_frame_equal(short.priors, long.priors)
+    assert short._joint.source == brms._joint.source == long._joint.source
+    for data in (short._joint.data, brms._joint.data):
+        assert data.keys() == long._joint.data.keys()
+        for key, value in long._joint.data.items():
+            np.testing.assert_array_equal(data[key], value)
+    assert short.specification.design.n_rows == 14
+    assert short.specification.design.dropped == 0
+
+
+def test_a_frequency_with_missing_rows_and_doubled_labels():
+    table = COUNTS.assign(x=COUNTS["x"].where(COUNTS.index > 0)).set_index(pd.Index([5] * 8))
+    model = hm.model(table, "frequency(k, n) ~ x", family="poisson", dropna=True)
+    design = model.specification.design
+    assert (design.n_rows, design.dropped) == (13, 1)
+    assert design.positions.tolist() == [1, 1, 3, 3, 3, 4, 5, 6, 6, 6, 6, 7, 7]
+    assert design.response.values.tolist() == table["k"].iloc[design.positions].tolist()
+    assert model.sample_prior(2, seed=1).prior_predictive.sizes["__obs__"] == 13
+
+
 # --- draws ---------------------------------------------------------------------------------------
 
 
@@ -428,6 +524,12 @@ ERRORS = [
     ("censored(y, y2, c)", "gaussian", hm.DataError, "the status 'y2' must be 'none'"),
     ("censored(y, c, y2)", "gamma", hm.ModelError, "family 'gamma' cannot be censored"),
     ("truncated(k, 0)", "zero_inflated_poisson", hm.ModelError, "cannot be truncated"),
+    ("rate(k, s)", "zero_inflated_poisson", hm.ModelError, "of which family 'zero_inflated_poisson' is none. Families that it fits: poisson, negbinomial, geometric."),  # noqa: E501
+    ("rate(k, s0)", "poisson", hm.DataError, "exposures must be positive: row 1 has 0"),
+    ("rate(k, s, x)", "poisson", hm.FormulaError, "Write rate(y, exposure), or y | rate(exposure)."),  # noqa: E501
+    ("frequency(k, s)", "poisson", hm.DataError, "the frequency 's' counts equal rows, so it must be a whole number, 0 or more: row 0 has 0.1"),  # noqa: E501
+    ("frequency(k, x - x)", "poisson", hm.DataError, "the frequency 'x - x' is 0 in all rows"),
+    ("k | frequency()", "poisson", hm.FormulaError, "with the number of equal rows"),
     ("truncated(y, 1)", "gaussian", hm.DataError, "y is outside the bounds of truncation, where nothing is observed: row 0 has 0.5"),  # noqa: E501
     ("truncated(k, ub=2)", "poisson", hm.DataError, "row 3 has 4, row 4 has 3"),
     ("truncated(y, 5, 4)", "gaussian", hm.DataError, "the lower bound of truncation must be below the upper one: row 0 has 5"),  # noqa: E501
