@@ -189,6 +189,35 @@ class Poisson(tfd.Poisson):  # type: ignore[name-defined]
         return self._log_tail(y, True)
 
 
+class Binomial(tfd.Binomial):  # type: ignore[name-defined]
+    """With logarithms of its tails: the incomplete beta function, or its leading term."""
+
+    def _log_tail(self, y: tf.Tensor, above: bool) -> tf.Tensor:
+        logit, n = self.logits + tf.zeros_like(y), tf.maximum(self.total_count, 1.0)
+        at = tf.stop_gradient(logit)
+        inside = y < self.total_count
+        k = tf.where(inside, y, tf.zeros_like(y))
+        if above:
+            p, first = tfp.math.betainc(k + 1.0, n - k, tf.math.sigmoid(at)), k + 1.0
+            ratio = (n - first) / (first + 1.0) * growth(at)
+        else:
+            p, first = tfp.math.betainc(n - k, k + 1.0, tf.math.sigmoid(-at)), k
+            ratio = k / (n - k + 1.0) * growth(-at)
+        unit = tfd.Binomial(n, logits=at)
+        far = unit.log_prob(first) - tf.math.log1p(-tf.minimum(ratio, 0.999))
+        log_tail = log_or(p, far)
+        # In the logit of the probability, by the density of a beta number.
+        slope = tf.exp(unit.log_prob(k) + tf.math.log(n - k) + tf.math.log_sigmoid(at) - log_tail)
+        log_tail = with_slope(logit, log_tail, slope if above else -slope)
+        return tf.where(inside, log_tail, np.float64(-np.inf if above else 0))
+
+    def _log_cdf(self, y: tf.Tensor) -> tf.Tensor:
+        return self._log_tail(y, False)
+
+    def _log_survival_function(self, y: tf.Tensor) -> tf.Tensor:
+        return self._log_tail(y, True)
+
+
 class AsymmetricLaplace(Row):
     """Whose quantile of probability `quantile` is `loc` (Yu and Moyeed 2001, as in brms)."""
 
@@ -439,6 +468,26 @@ class Gamma(Row):
         powers = shape * (log_rate + tf.math.log(y)) - tf.math.log(y)
         return powers - tf.exp(log_rate) * y - tf.math.lgamma(shape)
 
+    def _log_tail(self, y: tf.Tensor, above: bool) -> tf.Tensor:
+        """The incomplete gamma function, or its leading term."""
+        shape = self.p["shape"] + tf.zeros_like(y + self.p["log_mean"])
+        log_x = tf.math.log(shape) - self.p["log_mean"] + tf.math.log(y)
+        x = growth(log_x)
+        power = shape * log_x - x - tf.math.lgamma(shape)
+        if above:
+            p, far = tf.math.igammac(shape, x), power - log_x
+            ratio = (shape - 1.0) / x
+        else:
+            p, far = tf.math.igamma(shape, x), power - tf.math.log(shape)
+            ratio = x / (shape + 1.0)
+        return log_or(p, far - tf.math.log1p(-tf.minimum(ratio, 0.999)))
+
+    def _log_cdf(self, y: tf.Tensor) -> tf.Tensor:
+        return self._log_tail(y, False)
+
+    def _log_survival_function(self, y: tf.Tensor) -> tf.Tensor:
+        return self._log_tail(y, True)
+
     def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
         log_unit = tf.math.log(tf.broadcast_to(self.p["shape"], self._batch_shape_tensor()))
         log_rate = log_unit - self.p["log_mean"]
@@ -490,6 +539,31 @@ class InverseGaussian(Row):
         constant = tf.math.log(shape) - np.log(2 * np.pi) - 3.0 * tf.math.log(y)
         return 0.5 * (constant - shape * distance)
 
+    def _ends(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Places a and b, b^2 = a^2 + 4 shape / mean: P(Y > y) = Phi(-a) - phi(a) Phi(-b) / phi(b).
+
+        (Shuster 1968, "On the inverse Gaussian distribution function".)
+        """
+        root, unit = tf.sqrt(self.p["shape"] / y), y * tf.exp(-self.p["log_mean"])
+        return root * (unit - 1.0), root * (unit + 1.0)
+
+    def _log_cdf(self, y: tf.Tensor) -> tf.Tensor:
+        a, b = self._ends(y)
+        first = tfd.Normal(np.float64(0), np.float64(1)).log_cdf(a)
+        return tfp.math.log_add_exp(
+            first, -0.5 * a * a - np.log(2) + tfp.math.logerfcx(b / np.sqrt(2))
+        )
+
+    def _log_survival_function(self, y: tf.Tensor) -> tf.Tensor:
+        a, b = self._ends(y)
+        small = a < -5.0  # where the other tail is negligible
+        one = tfp.math.logerfcx(tf.where(small, tf.zeros_like(a), a) / np.sqrt(2))
+        gap = one - tfp.math.logerfcx(b / np.sqrt(2))
+        gap = tf.where(small, tf.ones_like(gap), gap)
+        far = -0.5 * a * a - np.log(2) + one + tfp.math.log1mexp(gap)
+        below = tf.where(small, self._log_cdf(y), -tf.ones_like(y))
+        return tf.where(small, tfp.math.log1mexp(-below), far)
+
     def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
         mean = tf.broadcast_to(tf.exp(self.p["log_mean"]), self._batch_shape_tensor())
         return tfd.InverseGaussian(mean, self.p["shape"]).sample(n, seed=seed)
@@ -512,6 +586,13 @@ class Inflated(Row):
         one, other = tf.math.log(self.p["extra"]), tf.math.log1p(-self.p["extra"])
         of_base = other + self.base.log_prob(y)
         return tf.where(y == 0, tfp.math.log_add_exp(one, of_base), of_base)
+
+    def _log_cdf(self, y: tf.Tensor) -> tf.Tensor:
+        one, other = tf.math.log(self.p["extra"]), tf.math.log1p(-self.p["extra"])
+        return tfp.math.log_add_exp(one, other + self.base.log_cdf(y))
+
+    def _log_survival_function(self, y: tf.Tensor) -> tf.Tensor:
+        return tf.math.log1p(-self.p["extra"]) + self.base.log_survival_function(y)
 
     def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
         first, second = tfp.random.split_seed(seed, 2)
@@ -844,6 +925,7 @@ OWN = {
         Gumbel,
         Exponential,
         Poisson,
+        Binomial,
         AsymmetricLaplace,
         ExGaussian,
         ShiftedLogNormal,

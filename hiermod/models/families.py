@@ -173,8 +173,11 @@ ZERO = FamilyParameter("beta(1, 1)", "probability", typical=0.1)
 POISSON = "tfd.Poisson(log_rate={log_mean})"
 NEGATIVE_BINOMIAL = "NegativeBinomial(log_mean={log_mean}, shape=shape)"
 BINOMIAL = 'tfd.Binomial(total_count=data["trials"], logits={logit_mean})'
+POISSON_TAILS = POISSON.removeprefix("tfd.")
+BINOMIAL_TAILS = BINOMIAL.removeprefix("tfd.")
 BETA_BINOMIAL = 'BetaBinomial(trials=data["trials"], logit_mean={logit_mean}, phi=phi)'
 GAMMA = "Gamma(log_mean={log_mean}, shape=shape)"
+INVERSE_GAUSSIAN = "InverseGaussian(log_mean={log_mean}, shape=shape)"
 LOG_NORMAL = "ShiftedLogNormal(loc={mean}, scale=sigma, shift=np.float64(0))"
 BETA = "Beta(logit_mean={logit_mean}, phi=phi)"
 
@@ -265,7 +268,7 @@ _ALL = (
         log_scale=True,
         tails=SHIFTED,
     ),
-    Family("gamma", GAMMA, CONTINUOUS, {"shape": SHAPE}, lower=0, ends="()"),
+    Family("gamma", GAMMA, CONTINUOUS, {"shape": SHAPE}, lower=0, ends="()", tails=GAMMA),
     Family(
         "weibull",
         WEIBULL,
@@ -285,11 +288,12 @@ _ALL = (
     ),
     Family(
         "inverse_gaussian",
-        "InverseGaussian(log_mean={log_mean}, shape=shape)",
+        INVERSE_GAUSSIAN,
         (*CONTINUOUS, "1/mu^2"),
         {"shape": FamilyParameter("gamma(1, 0.1)")},
         lower=0,
         ends="()",
+        tails=INVERSE_GAUSSIAN,
     ),
     Family(
         "beta",
@@ -320,6 +324,7 @@ _ALL = (
         lower=0,
         trials=True,
         location=False,
+        tails=BINOMIAL_TAILS,
     ),
     Family(
         "beta_binomial",
@@ -338,7 +343,7 @@ _ALL = (
         totals=RATE,
         counts=True,
         lower=0,
-        tails="Poisson(log_rate={log_mean})",
+        tails=POISSON_TAILS,
     ),
     Family(
         "negbinomial",
@@ -368,6 +373,7 @@ _ALL = (
         {"zi": ZERO},
         counts=True,
         lower=0,
+        tails=f"Inflated({POISSON_TAILS}, zi)",
     ),
     Family(
         "zero_inflated_negbinomial",
@@ -376,6 +382,7 @@ _ALL = (
         {"shape": SHAPE, "zi": ZERO},
         counts=True,
         lower=0,
+        tails=f"Inflated({NEGATIVE_BINOMIAL}, zi)",
     ),
     Family(
         "zero_inflated_binomial",
@@ -386,6 +393,7 @@ _ALL = (
         lower=0,
         trials=True,
         location=False,
+        tails=f"Inflated({BINOMIAL_TAILS}, zi)",
     ),
     Family(
         "zero_inflated_beta_binomial",
@@ -630,7 +638,8 @@ def _check_bounds(family: Family, response: Response) -> None:
     _reject((y < lower) | (y > upper), y, outside)
     least = -np.inf if family.counts else np.maximum(family.lower, lower)
     _reject((status < 0) & (y <= least), y, f"nothing lies below a left-censored {name}")
-    _reject((status > 0) & (y >= upper), y, f"nothing lies above a censored {name}")
+    most = upper if response.trials is None else np.minimum(upper, response.trials)
+    _reject((status > 0) & (y >= most), y, f"nothing lies above a censored {name}")
     if y2 is None:
         words = f"interval-censored rows need upper ends: write censored({name}, status, y2)"
         _reject(status == 2, y, words)

@@ -1,5 +1,6 @@
 """Known standard errors, censored and truncated responses: densities, draws, errors."""
 
+import mpmath
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +10,7 @@ from scipy import special, stats
 import hiermod as hm
 from hiermod.models import families
 from hiermod.models.families import FAMILIES
+from hiermod.models.links import evaluate
 
 pytestmark = pytest.mark.density
 
@@ -22,7 +24,33 @@ PARAMETERS = {
     "quantile": 0.3,
     "ndt": 0.2,
     "xi": 0.15,
+    "zi": 0.3,
 }
+
+
+class Inflated:
+    """A SciPy distribution with additional zeros."""
+
+    def __init__(self, base, zi):
+        self.base, self.zi = base, zi
+
+    def logpmf(self, y):
+        inside = np.log1p(-self.zi) + self.base.logpmf(y)
+        return np.where(y == 0, np.logaddexp(np.log(self.zi), inside), inside)
+
+    def sf(self, y):
+        return np.where(y < 0, 1, (1 - self.zi) * self.base.sf(y))
+
+    def cdf(self, y):
+        return np.where(y < 0, 0, self.zi + (1 - self.zi) * self.base.cdf(y))
+
+    def logcdf(self, y):
+        return np.log(self.cdf(y))
+
+    def logsf(self, y):
+        return np.log(self.sf(y))
+
+
 SCIPY = {
     "gaussian": lambda m, p: stats.norm(m, p["sigma"]),
     "student": lambda m, p: stats.t(p["nu"], m, p["sigma"]),
@@ -42,8 +70,15 @@ SCIPY = {
     "exponential": lambda m, p: stats.expon(scale=np.exp(m)),
     "poisson": lambda m, p: stats.poisson(np.exp(m)),
     "negbinomial": lambda m, p: stats.nbinom(p["shape"], p["shape"] / (p["shape"] + np.exp(m))),
+    "gamma": lambda m, p: stats.gamma(p["shape"], scale=np.exp(m) / p["shape"]),
+    "inverse_gaussian": lambda m, p: stats.invgauss(np.exp(m) / p["shape"], scale=p["shape"]),
+    "binomial": lambda m, p: stats.binom(TRIALS, special.expit(m)),
+    "zero_inflated_poisson": lambda m, p: Inflated(SCIPY["poisson"](m, p), p["zi"]),
+    "zero_inflated_negbinomial": lambda m, p: Inflated(SCIPY["negbinomial"](m, p), p["zi"]),
+    "zero_inflated_binomial": lambda m, p: Inflated(SCIPY["binomial"](m, p), p["zi"]),
     "geometric": lambda m, p: stats.nbinom(1, 1 / (1 + np.exp(m))),
 }
+TRIALS = 10
 # Truncation, for families of all numbers and of positive ones.
 BOUNDS = {"lower": 0.5, "upper": 7.0}
 
@@ -67,6 +102,9 @@ def rows(name):
 
 def likelihood(name, formula, table, **options):
     """The model, and its log-likelihood of rows as a function of eta and the parameters."""
+    if FAMILIES[name].trials:
+        formula = formula.replace("(y,", "(prop(y, n),").replace("y | ", "y | trials(n) + ")
+        table = table.assign(n=TRIALS if table["y"].max() < TRIALS else 4000)
     model = hm.model(table, f"{formula} ~ 1", family=name, **options)
     joint = model._joint
     names = [p.name for p in model.specification.auxiliary]
@@ -131,7 +169,7 @@ def evaluated(log_prob, eta, parameters):
     return values, tape.gradient(total, [eta, *parameters], unconnected_gradients="zero")
 
 
-COMPILED = ("gaussian", "weibull", "lognormal", "poisson")
+COMPILED = ("gaussian", "weibull", "lognormal", "poisson", "gamma", "binomial")
 """One family of each kind of tail: compiling takes seconds."""
 
 
@@ -187,6 +225,21 @@ def test_far_tails_are_finite_and_so_are_their_gradients(name):
             assert np.isfinite(part).all(), (eta, part)
 
 
+@pytest.mark.parametrize("shape", [0.05, 1.0, 60.0])
+def test_tails_of_inverse_gaussian_with_all_digits(shape):
+    y = np.array([0.02, 0.3, 1.0, 2.0, 30.0, 400.0])
+    unit = evaluate(FAMILIES["inverse_gaussian"].tails.format(log_mean="eta"), eta=0.0, shape=shape)
+    below, above = [], []
+    with mpmath.workdps(400):
+        for v in map(mpmath.mpf, y):
+            root = mpmath.sqrt(shape / v)
+            other = mpmath.exp(2 * mpmath.mpf(shape)) * mpmath.ncdf(-root * (v + 1))
+            below.append(float(mpmath.log(mpmath.ncdf(root * (v - 1)) + other)))
+            above.append(float(mpmath.log(mpmath.ncdf(root * (1 - v)) - other)))
+    np.testing.assert_allclose(unit.log_cdf(y), below, 1e-10, 1e-15)
+    np.testing.assert_allclose(unit.log_survival_function(y), above, 1e-10, 1e-15)
+
+
 def test_censored_rows_beyond_the_end_of_gev():
     table = pd.DataFrame({"y": [-9.0, -9.0, 0.0, 9.0, 9.0], "c": [-1, 1, 0, -1, 1]})
     _, _, log_prob = likelihood("gev", "censored(y, c)", table)
@@ -197,12 +250,15 @@ def test_censored_rows_beyond_the_end_of_gev():
         assert found[1 if xi > 0 else 3] == 0
 
 
-@pytest.mark.parametrize("name", ["poisson", "negbinomial", "student"])
+@pytest.mark.parametrize("name", ["poisson", "negbinomial", "student", "gamma"])
 def test_leading_terms_join_the_tails(name):
     """Where a tail is too small for float64 its leading term takes over, at about 1e-290."""
     if name == "student":
         y, eta = np.array([500.0, -500.0]), np.linspace(-20, 20, 9)
         parameters = {"sigma": 1.0, "nu": 250.0}
+    elif name == "gamma":  # of which the tail is a density of its own
+        y, eta = np.array([2.0, 900.0]), np.log([60.0, 200.0, 900.0, 1500.0, 4000.0])
+        parameters = {"shape": 120.0}
     else:
         y, eta = np.array([2.0, 900.0]), np.log([60.0, 200.0, 900.0, 1500.0, 4000.0])
         parameters = {"shape": 300.0}
@@ -522,8 +578,9 @@ ERRORS = [
     ("censored(y, c, y)", "gaussian", hm.DataError, "the upper end of an interval must be larger than y: row 3 has 4"),  # noqa: E501
     ("censored(y, g)", "gaussian", hm.DataError, "'none', 'left', 'right' or 'interval' (0, -1, 1 or 2): row 0 has a, row 1 has b, row 2 has a and 3 more"),  # noqa: E501
     ("censored(y, y2, c)", "gaussian", hm.DataError, "the status 'y2' must be 'none'"),
-    ("censored(y, c, y2)", "gamma", hm.ModelError, "family 'gamma' cannot be censored"),
-    ("truncated(k, 0)", "zero_inflated_poisson", hm.ModelError, "cannot be truncated"),
+    ("censored(y, c, y2)", "exgaussian", hm.ModelError, "family 'exgaussian' cannot be censored"),
+    ("censored(prop(k, 4), 'right')", "binomial", hm.DataError, "nothing lies above a censored k: row 3 has 4"),  # noqa: E501
+    ("truncated(k, 0)", "hurdle_poisson", hm.ModelError, "cannot be truncated"),
     ("rate(k, s)", "zero_inflated_poisson", hm.ModelError, "of which family 'zero_inflated_poisson' is none. Families that it fits: poisson, negbinomial, geometric."),  # noqa: E501
     ("rate(k, s0)", "poisson", hm.DataError, "exposures must be positive: row 1 has 0"),
     ("rate(k, s, x)", "poisson", hm.FormulaError, "Write rate(y, exposure), or y | rate(exposure)."),  # noqa: E501
@@ -547,7 +604,7 @@ def test_errors(response, family, kind, says):
 
 def test_the_error_lists_the_families_that_can_be_censored():
     with pytest.raises(hm.ModelError) as info:
-        hm.model(TABLE, "censored(y, c, y2) ~ x", family="gamma")
+        hm.model(TABLE, "censored(y, c, y2) ~ x", family="exgaussian")
     assert str(info.value).endswith(f"Families that can be: {', '.join(CENSORABLE)}.")
     assert set(CENSORABLE) == set(SCIPY)
     assert families.MEASURED == ("gaussian", "student")
