@@ -35,6 +35,9 @@ OWN = {
     "hu": "beta(2, 5)",
     "threshold": "normal(0, 1.5)",
     "disc": "constant(1)",
+    "xi": "normal(0, 0.2)",
+    "zoi": "beta(2, 5)",
+    "coi": "beta(2, 2)",
 }
 """Priors of the parameters of families; the defaults depend on the data."""
 
@@ -47,6 +50,7 @@ CASES: dict[str, tuple[str | hm.Formulas, str, dict[str, str]]] = {
     for name, family in FAMILIES.items()
     if name != "shifted_lognormal"  # a shift beyond the first response has no density
 }
+CASES["com_poisson"][2]["shape"] = "gamma(4, 2, lb=0.2)"  # below, it has no density
 CASES["correlated effects"] = ("y ~ x + (1 + x | g)", *CASES["gaussian"][1:])
 CASES["independent effects"] = ("y ~ x + (1 + x || g)", *CASES["poisson"][1:])
 CASES["a formula for sigma"] = (

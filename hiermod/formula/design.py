@@ -138,6 +138,8 @@ class Response:
     values : float64 array, shape (N,)
     trials : float64 array, shape (N,), optional
         Number of trials of a binomial response.
+    rate : float64 array, shape (N,), optional
+        Exposure of a count, whose mean is a multiple of it.
     weights : float64 array, shape (N,), optional
         Multipliers of the log-likelihood of each row.
     se : float64 array, shape (N,), optional
@@ -160,6 +162,7 @@ class Response:
     name: str
     values: FloatArray
     trials: FloatArray | None = None
+    rate: FloatArray | None = None
     weights: FloatArray | None = None
     se: FloatArray | None = None
     keeps_sigma: bool = False
@@ -173,8 +176,13 @@ class Response:
     @property
     def given(self) -> dict[str, FloatArray]:
         """What the formula gives beside the values, each of shape (N,)."""
-        names = ("trials", "weights", "se", "status", "y2", "lower", "upper")
+        names = ("trials", "rate", "weights", "se", "status", "y2", "lower", "upper")
         return {n: v for n in names if (v := getattr(self, n)) is not None}
+
+    @property
+    def size(self) -> FloatArray | None:
+        """Trials or exposure, (N,): the expected response is so many times the modelled mean."""
+        return self.rate if self.trials is None else self.trials
 
     @property
     def decorations(self) -> tuple[str, ...]:

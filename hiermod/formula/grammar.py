@@ -37,12 +37,13 @@ _REJECTED: dict[str, tuple[str, str]] = {
     "gr": ("gr() stands right of '|'", 'Write (1 | gr(g, dist="student")).'),
     "cs": (f"cs() {_LATER}", "Write the predictor as it is."),
     "constrained": (f"constrained() {_LATER}", "Ignoring bounds of the response biases the fit."),
-    "rate": (f"rate() {_LATER}", "Add offset(log(exposure)) on the right."),
     "cbind": ("cbind() is R's", "Write prop(successes, trials)."),
 }
 _ADDITIONS: dict[str, dict[str, str]] = {
     "trials": {"": "trials"},
+    "rate": {"": "rate"},
     "weights": {"": "weights"},
+    "frequency": {"": "frequency"},
     "se": {"": "se", "sigma": "keeps_sigma"},
     "cens": {"": "status", "y2": "y2"},
     "trunc": {"lb": "lower", "ub": "upper"},
@@ -53,7 +54,9 @@ _AROUND = {
     "prop": "trials",
     "p": "trials",
     "proportion": "trials",
+    "rate": "rate",
     "weighted": "weights",
+    "frequency": "frequency",
     "se": "se",
     "censored": "cens",
     "truncated": "trunc",
@@ -61,6 +64,8 @@ _AROUND = {
 """What may stand around the response, ``prop(y, n)``, as the addition that it is."""
 _USAGE = {
     "trials": "Write prop(successes, trials), or successes | trials(n).",
+    "rate": "Write rate(y, exposure), or y | rate(exposure).",
+    "frequency": "Write frequency(y, n), or y | frequency(n), with the number of equal rows.",
     "weights": "Write weighted(y, weights), or y | weights(w).",
     "se": "Write se(y, s), or y | se(s); with sigma=True, sigma is kept.",
     "cens": "Write censored(y, status), or y | cens(status); with intervals (status, y2).",
@@ -181,7 +186,8 @@ class _Reader:
             if node.function in _ADDITIONS:
                 return [node]
             self.reject(node)
-        hint = "Write y | trials(n), weights(w), se(s), cens(status) or trunc(lb=0), joined by '+'."
+        hint = "Write y | trials(n), rate(e), weights(w), frequency(n), se(s), cens(status) or "
+        hint += "trunc(lb=0), joined by '+'."
         fail(self.source, node, "not a response addition", hint)
 
     def decorated(

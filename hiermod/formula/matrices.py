@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from hiermod.errors import DataError
 from hiermod.formula import checks
@@ -28,6 +29,8 @@ from hiermod.formula.groups import Grouping, grouping, kinds, level_index
 from hiermod.formula.nodes import Call, Name, Node, Scope
 from hiermod.formula.records import Formula
 from hiermod.formula.tokens import fail
+
+Positions = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,9 @@ def design(
     left = formula.response_names() if response else []
     frame = select(formula.text, [*left, *formula.predictor_names()], data)
     used = complete_rows(frame, dropna, "Use dropna=True to drop these rows, or fill them in.")
+    dropped = len(data) - len(used)
+    if response:
+        used = _repeated(formula, data, table, used)
     frame = frame if len(used) == len(data) else frame.iloc[used]
     rows = _rows(frame, _expression_names(formula, response), variable)
     check_finite(rows)
@@ -133,7 +139,7 @@ def design(
         offset=_offset(formula, scope),
         rows=frame.index.to_numpy(),
         positions=used,
-        dropped=len(data) - len(frame),
+        dropped=dropped,
         state=State(
             table,
             scope.memory,
@@ -178,11 +184,14 @@ def designs(
     joined = pd.concat(frames, axis=1)
     joined = joined.loc[:, ~joined.columns.duplicated()]
     used = complete_rows(joined, dropna, "Use dropna=True to drop these rows, or fill them in.")
+    dropped = len(data) - len(used)
+    used = _repeated(first, data, _functions(first, functions or {}), used)
+    first = replace(first, response=replace(first.response, frequency=None))
     rows = data if len(used) == len(data) else data.iloc[used]
     return replace(
         design(first, rows, functions=functions),
         positions=used,
-        dropped=len(data) - len(used),
+        dropped=dropped,
         parameters={
             name: _prefixed(design(other, rows, functions=functions, response=False), name)
             for name, other in others.items()
@@ -218,7 +227,7 @@ def new_design(design: Design, data: pd.DataFrame, *, response: bool = False) ->
     -------
     Design
         M rows. A level of a grouping factor that the training rows do not have gets index -1.
-        Trials are read if their columns are there, and are one otherwise.
+        Trials and exposures are read if their columns are there, and are one otherwise.
 
     Raises
     ------
@@ -229,8 +238,8 @@ def new_design(design: Design, data: pd.DataFrame, *, response: bool = False) ->
     """
     state: State = design.state
     formula = design.formula
-    trials = _has_trials(formula, data)
-    left = formula.response_names() if response else trials
+    size = _has_size(formula, data)
+    left = formula.response_names() if response else size
     frame = select(formula.text, [*left, *formula.predictor_names()], data)
     used = complete_rows(frame, False, "Drop or fill in these rows.")
     names = [name for name in _expression_names(formula, True) if name in frame]
@@ -247,7 +256,7 @@ def new_design(design: Design, data: pd.DataFrame, *, response: bool = False) ->
         checks.check_terms_finite(group.Z, group.effects)
     return replace(
         design,
-        response=_response(formula, scope, values=response, trials=response or bool(trials)),
+        response=_response(formula, scope, values=response, trials=response or bool(size)),
         X=X,
         groups=groups,
         offset=_offset(formula, scope),
@@ -285,11 +294,30 @@ def _rows(
     return pd.DataFrame(columns, index=pd.RangeIndex(len(frame)), copy=False)
 
 
-def _has_trials(formula: Formula, data: pd.DataFrame) -> list[Name]:
-    """The columns of the trials, if the data have them all."""
-    trials = formula.response.trials
-    names = trials.names() if trials else []
+def _has_size(formula: Formula, data: pd.DataFrame) -> list[Name]:
+    """The columns of the trials or the exposure, if the data have them all."""
+    size = formula.response.trials or formula.response.rate
+    names = size.names() if size else []
     return names if all(name.name in data for name in names) else []
+
+
+def _repeated(formula: Formula, data: pd.DataFrame, table: Functions, used: Positions) -> Positions:
+    """Positions of the rows, each as often as the formula says that it stands for."""
+    node = formula.response.frequency
+    if node is None:
+        return used
+    rows = _rows(data.iloc[used], [name.name for name in node.names()], variable)
+    times = _numbers(node, "frequency", Scope(formula.text, rows, table))
+    bad = np.flatnonzero((times < 0) | (times % 1 != 0))
+    if len(bad):
+        raise DataError(
+            f"the frequency {node.text!r} counts equal rows, so it must be a whole number, 0 or "
+            f"more: row {used[bad[0]]} has {times[bad[0]]:g} (rows counted from 0). Write "
+            "weighted(y, w) for weights that are something else."
+        )
+    if not times.any():
+        raise DataError(f"the frequency {node.text!r} is 0 in all rows.")
+    return np.repeat(used, times.astype(np.int64))
 
 
 # The parts of a design
@@ -352,9 +380,10 @@ def _response(formula: Formula, scope: Scope, *, values: bool, trials: bool) -> 
         for name, what in _GIVEN.items()
         if values and (node := getattr(part, name)) is not None
     }
-    if part.trials is not None:
-        readable = trials or not part.trials.names()
-        given["trials"] = _numbers(part.trials, "trials", scope) if readable else np.ones(n_rows)
+    for name, what in (("trials", "trials"), ("rate", "exposure")):
+        if (node := getattr(part, name)) is not None:
+            readable = trials or not node.names()
+            given[name] = _numbers(node, what, scope) if readable else np.ones(n_rows)
     return Response(
         label(part.name),
         numbers,

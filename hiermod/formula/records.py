@@ -15,7 +15,9 @@ class ResponsePart:
     ----------
     value : Node
         The expression that is modelled; its text is the name of the response.
-    trials, weights : Node, optional
+    trials, rate, weights : Node, optional
+    frequency : Node, optional
+        How many equal rows a row stands for.
     se : Node, optional
         Known standard errors.
     keeps_sigma : bool
@@ -28,7 +30,9 @@ class ResponsePart:
 
     value: Node
     trials: Node | None = None
+    rate: Node | None = None
     weights: Node | None = None
+    frequency: Node | None = None
     se: Node | None = None
     keeps_sigma: bool = False
     status: Node | None = None
@@ -43,7 +47,8 @@ class ResponsePart:
 
     def nodes(self) -> list[Node]:
         """The expressions of the left-hand side."""
-        given = (self.trials, self.weights, self.se, self.status, self.y2, self.lower, self.upper)
+        sizes = (self.trials, self.rate, self.weights, self.frequency)
+        given = (*sizes, self.se, self.status, self.y2, self.lower, self.upper)
         return [self.value, *(node for node in given if node is not None)]
 
 

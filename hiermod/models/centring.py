@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from hiermod.formula.design import Design, Group
 from hiermod.models import families
 from hiermod.models.defaults import shares, typical_eta
-from hiermod.models.links import Link, evaluate
+from hiermod.models.links import LINKS, Link, evaluate
 
 FloatArray = NDArray[np.float64]
 
@@ -75,12 +75,14 @@ class _Residuals:
 
     def __init__(self, design: Design, family: families.Family, link: Link) -> None:
         response = design.response
+        if link.partial:  # a step could leave its range; what levels tell hardly depends on it
+            link = LINKS[family.links[0]]
         if link.name == "identity":  # a location is about as well known as a mean
             family = families.FAMILIES["gaussian"]
         self._text = families.likelihood(family, link)
         # The dispersion is one here and estimated later; the mean does not depend on it.
         self._arguments = {
-            "data": {"trials": response.trials},
+            "data": {"trials": response.trials, "rate": response.rate},
             **{name: np.array([p.typical]) for name, p in family.parameters.items()},
             **{
                 name: evaluate(link.eta, mean=shares(response)).numpy()[np.newaxis]

@@ -56,6 +56,8 @@ def check(family: Family, taken: Collection[str]) -> None:
     for name in family.links:
         if name not in LINKS:
             raise ModelError(f"{where}: unknown link {name!r}. {did_you_mean(str(name), LINKS)}")
+    if not family.location:
+        _check_range(family.links, "probability", f"{where}: with location=False its mean")
     if family.ends not in ("[]", "()", "[)", "(]") or not family.lower < family.upper:
         raise ModelError(
             f"{where}: lower must be below upper, and ends be '[]', '()', '[)' or '(]'."
@@ -79,6 +81,7 @@ def _check_parameter(name: str, parameter: FamilyParameter, where: str) -> None:
     if parameter.support not in SUPPORTS:
         known = did_you_mean(str(parameter.support), SUPPORTS)
         raise ModelError(f"{where}, parameter {name!r}: unknown support. {known}")
+    _check_range(parameter.allowed, parameter.support, f"{where}: parameter {name!r}")
     low, high = SUPPORTS[parameter.support]
     if not low < parameter.typical < high:
         raise ModelError(
@@ -93,6 +96,24 @@ def _check_parameter(name: str, parameter: FamilyParameter, where: str) -> None:
             f"{where}: prior of {name!r}, {parameter.prior!r}, may have {{sd}}, {{per_sd}} and "
             "{least} in braces, and nothing else."
         ) from error
+
+
+def _check_range(names: Collection[str], support: str, what: str) -> None:
+    """Refuse links that give values outside of a support."""
+    low, high = SUPPORTS[support]
+    fit = [n for n, link in LINKS.items() if low <= link.low and link.high <= high]
+    for name in names:
+        if name not in fit:
+            of = f" (of values {LINKS[name].means})" if name in LINKS else ""
+            raise ModelError(
+                f"{what} is {_article(support)}, which link {name!r}{of} does not fit. Links that "
+                f"do: {', '.join(sorted(fit))}."
+            )
+
+
+def _article(support: str) -> str:
+    """A support as what a number is."""
+    return {"positive": "positive", "probability": "a probability", "real": "any number"}[support]
 
 
 def _check_text(family: Family, what: str, where: str) -> None:

@@ -32,26 +32,24 @@ def compress(s: Specification, arrays: Arrays) -> Arrays:
     Returns
     -------
     dict
-        The ``data`` of the rows that are left, with ``count`` (rows, or trials; by weight),
-        ``total`` (sum of the response) and ``within`` (sum of squares of the response about its
-        mean, of a gaussian response) in place of ``y``, ``trials`` and ``weights``.
+        The ``data`` of the rows that are left, with ``count`` (rows, trials or exposure; by
+        weight), ``total`` (sum of the response) and ``within`` (sum of squares of the response
+        about its mean, of a gaussian response) in place of ``y``, ``trials``, ``rate`` and
+        ``weights``.
     """
     of_levels = {k: v for k, v in arrays.items() if k.startswith("by_")}
-    inputs = {
-        k: v
-        for k, v in arrays.items()
-        if k not in ("y", "trials", "weights") and k not in of_levels
-    }
+    summed = {"y", "trials", "rate", "weights", *of_levels}
+    inputs = {k: v for k, v in arrays.items() if k not in summed}
     y = arrays["y"]
     weights = arrays.get("weights", np.ones(len(y)))
     codes = _codes(inputs, len(y))
     _, first = np.unique(codes, return_index=True)
-    trials = arrays.get("trials")
+    size = arrays.get("trials", arrays.get("rate", np.ones(len(y))))
 
     def sums(values: NDArray[Any]) -> NDArray[Any]:
         return np.bincount(codes, weights * values, minlength=len(first))
 
-    count = sums(np.ones(len(y)) if trials is None else trials)
+    count = sums(size)
     total = sums(y)
     kept = count > 0
     out = {k: np.ascontiguousarray(v[..., first[kept]]) for k, v in inputs.items()}

@@ -2,7 +2,8 @@
 
 With s the unit of the linear predictor (the standard deviation of a gaussian response under the
 identity link, 1 on the log and logit scales, 0.6 on the probit scale, where the logistic's unit is
-that long), and d(x) the spread of a predictor (its range if it has two values, as 0 and 1, else
+that long; under the inverse and square root links that of the response times the slope of the link
+at the mean), and d(x) the spread of a predictor (its range if it has two values, as 0 and 1, else
 its standard deviation; the rule of rstanarm's `get_scale_value`):
 
 - a common coefficient: normal(0, 2.5 s / d(x)), as rstanarm;
@@ -69,10 +70,11 @@ class Defaults:
     @classmethod
     def of(cls, design: Design, family: Family, link: Link, center: bool) -> Defaults:
         """Read the scales off the data."""
-        y = family.scaled(design.response.values)
+        values, exposure = design.response.values, design.response.rate
+        y = family.scaled(values if exposure is None else values / exposure)
         spread = float(np.std(y)) or 1.0
         probability = not family.location
-        unit = float(evaluate(link.unit, y=y)) or 1.0
+        unit = float(evaluate(link.unit, mean=typical_mean(design, family, link), sd=spread))
         location = typical_eta(design, family, link) if family.location else 0.0
         variance = ((1.5 if probability else 2.5) * unit) ** 2
         if not center:
@@ -102,7 +104,7 @@ class Defaults:
         location, unit = 0.0, 1.0
         if auxiliary.support == "positive":
             location = float(evaluate(link.eta, mean=typical))
-            unit = 1.0 if link.name == "log" else typical
+            unit = float(evaluate(link.unit, mean=typical, sd=typical))
         variance = ((1.5 if probability else 2.5) * unit) ** 2
         if not center:
             variance += sum((2.5 * unit / spread_of(x) * x.mean()) ** 2 for x in design.X.T)
@@ -161,16 +163,22 @@ def is_index(columns: FloatArray) -> bool:
     return bool(np.isin(columns, (0.0, 1.0)).all() and (columns.sum(axis=1) == 1).all())
 
 
+def typical_mean(design: Design, family: Family, link: Link) -> float:
+    """The mean response, kept off the ends of what the link can give."""
+    y, size = family.scaled(design.response.values), design.response.size
+    mean = float(np.mean(y) if size is None else np.sum(y) / (np.sum(size) or 1.0))
+    if not family.location:
+        return float(np.clip(mean, 0.05, 0.95))
+    if np.isfinite(link.low) and (family.counts or np.isneginf(family.lower)):
+        return max(mean, 0.1)
+    return mean
+
+
 def typical_eta(design: Design, family: Family, link: Link) -> float:
-    """The linear predictor that gives the mean response, kept off the ends of its support."""
+    """The linear predictor that gives the typical mean."""
     if family.categories:  # their thresholds carry the level
         return 0.0 if design.offset is None else -float(np.mean(design.offset))
-    y, trials = family.scaled(design.response.values), design.response.trials
-    mean = float(np.mean(y) if trials is None else np.sum(y) / max(np.sum(trials), 1.0))
-    if not family.location:
-        mean = float(np.clip(mean, 0.05, 0.95))
-    elif link.name != "identity" and (family.counts or np.isneginf(family.lower)):
-        mean = max(mean, 0.1)
+    mean = typical_mean(design, family, link)
     offset = 0.0 if design.offset is None else float(np.mean(design.offset))
     return float(evaluate(link.eta, mean=mean)) - offset
 

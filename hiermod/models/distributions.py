@@ -189,6 +189,35 @@ class Poisson(tfd.Poisson):  # type: ignore[name-defined]
         return self._log_tail(y, True)
 
 
+class Binomial(tfd.Binomial):  # type: ignore[name-defined]
+    """With logarithms of its tails: the incomplete beta function, or its leading term."""
+
+    def _log_tail(self, y: tf.Tensor, above: bool) -> tf.Tensor:
+        logit, n = self.logits + tf.zeros_like(y), tf.maximum(self.total_count, 1.0)
+        at = tf.stop_gradient(logit)
+        inside = y < self.total_count
+        k = tf.where(inside, y, tf.zeros_like(y))
+        if above:
+            p, first = tfp.math.betainc(k + 1.0, n - k, tf.math.sigmoid(at)), k + 1.0
+            ratio = (n - first) / (first + 1.0) * growth(at)
+        else:
+            p, first = tfp.math.betainc(n - k, k + 1.0, tf.math.sigmoid(-at)), k
+            ratio = k / (n - k + 1.0) * growth(-at)
+        unit = tfd.Binomial(n, logits=at)
+        far = unit.log_prob(first) - tf.math.log1p(-tf.minimum(ratio, 0.999))
+        log_tail = log_or(p, far)
+        # In the logit of the probability, by the density of a beta number.
+        slope = tf.exp(unit.log_prob(k) + tf.math.log(n - k) + tf.math.log_sigmoid(at) - log_tail)
+        log_tail = with_slope(logit, log_tail, slope if above else -slope)
+        return tf.where(inside, log_tail, np.float64(-np.inf if above else 0))
+
+    def _log_cdf(self, y: tf.Tensor) -> tf.Tensor:
+        return self._log_tail(y, False)
+
+    def _log_survival_function(self, y: tf.Tensor) -> tf.Tensor:
+        return self._log_tail(y, True)
+
+
 class AsymmetricLaplace(Row):
     """Whose quantile of probability `quantile` is `loc` (Yu and Moyeed 2001, as in brms)."""
 
@@ -439,6 +468,26 @@ class Gamma(Row):
         powers = shape * (log_rate + tf.math.log(y)) - tf.math.log(y)
         return powers - tf.exp(log_rate) * y - tf.math.lgamma(shape)
 
+    def _log_tail(self, y: tf.Tensor, above: bool) -> tf.Tensor:
+        """The incomplete gamma function, or its leading term."""
+        shape = self.p["shape"] + tf.zeros_like(y + self.p["log_mean"])
+        log_x = tf.math.log(shape) - self.p["log_mean"] + tf.math.log(y)
+        x = growth(log_x)
+        power = shape * log_x - x - tf.math.lgamma(shape)
+        if above:
+            p, far = tf.math.igammac(shape, x), power - log_x
+            ratio = (shape - 1.0) / x
+        else:
+            p, far = tf.math.igamma(shape, x), power - tf.math.log(shape)
+            ratio = x / (shape + 1.0)
+        return log_or(p, far - tf.math.log1p(-tf.minimum(ratio, 0.999)))
+
+    def _log_cdf(self, y: tf.Tensor) -> tf.Tensor:
+        return self._log_tail(y, False)
+
+    def _log_survival_function(self, y: tf.Tensor) -> tf.Tensor:
+        return self._log_tail(y, True)
+
     def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
         log_unit = tf.math.log(tf.broadcast_to(self.p["shape"], self._batch_shape_tensor()))
         log_rate = log_unit - self.p["log_mean"]
@@ -490,6 +539,31 @@ class InverseGaussian(Row):
         constant = tf.math.log(shape) - np.log(2 * np.pi) - 3.0 * tf.math.log(y)
         return 0.5 * (constant - shape * distance)
 
+    def _ends(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Places a and b, b^2 = a^2 + 4 shape / mean: P(Y > y) = Phi(-a) - phi(a) Phi(-b) / phi(b).
+
+        (Shuster 1968, "On the inverse Gaussian distribution function".)
+        """
+        root, unit = tf.sqrt(self.p["shape"] / y), y * tf.exp(-self.p["log_mean"])
+        return root * (unit - 1.0), root * (unit + 1.0)
+
+    def _log_cdf(self, y: tf.Tensor) -> tf.Tensor:
+        a, b = self._ends(y)
+        first = tfd.Normal(np.float64(0), np.float64(1)).log_cdf(a)
+        return tfp.math.log_add_exp(
+            first, -0.5 * a * a - np.log(2) + tfp.math.logerfcx(b / np.sqrt(2))
+        )
+
+    def _log_survival_function(self, y: tf.Tensor) -> tf.Tensor:
+        a, b = self._ends(y)
+        small = a < -5.0  # where the other tail is negligible
+        one = tfp.math.logerfcx(tf.where(small, tf.zeros_like(a), a) / np.sqrt(2))
+        gap = one - tfp.math.logerfcx(b / np.sqrt(2))
+        gap = tf.where(small, tf.ones_like(gap), gap)
+        far = -0.5 * a * a - np.log(2) + one + tfp.math.log1mexp(gap)
+        below = tf.where(small, self._log_cdf(y), -tf.ones_like(y))
+        return tf.where(small, tfp.math.log1mexp(-below), far)
+
     def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
         mean = tf.broadcast_to(tf.exp(self.p["log_mean"]), self._batch_shape_tensor())
         return tfd.InverseGaussian(mean, self.p["shape"]).sample(n, seed=seed)
@@ -512,6 +586,13 @@ class Inflated(Row):
         one, other = tf.math.log(self.p["extra"]), tf.math.log1p(-self.p["extra"])
         of_base = other + self.base.log_prob(y)
         return tf.where(y == 0, tfp.math.log_add_exp(one, of_base), of_base)
+
+    def _log_cdf(self, y: tf.Tensor) -> tf.Tensor:
+        one, other = tf.math.log(self.p["extra"]), tf.math.log1p(-self.p["extra"])
+        return tfp.math.log_add_exp(one, other + self.base.log_cdf(y))
+
+    def _log_survival_function(self, y: tf.Tensor) -> tf.Tensor:
+        return tf.math.log1p(-self.p["extra"]) + self.base.log_survival_function(y)
 
     def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
         first, second = tfp.random.split_seed(seed, 2)
@@ -577,6 +658,213 @@ class Hurdle(Row):
         mean = self.base.mean()
         square = (self.base.variance() + mean**2) / tf.exp(self._log_positive())
         return (1.0 - self.p["zero"]) * square - self._mean() ** 2
+
+
+class ZeroOneInflated(Row):
+    """Zero or one with a probability `extra`, else a draw of another distribution inside (0, 1).
+
+    What is extra is a one with the probability `ones`.
+    """
+
+    def __init__(self, base: Any, extra: Any, ones: Any) -> None:
+        self.base = base
+        shape = tf.zeros(base.batch_shape_tensor(), tf.float64)
+        super().__init__(extra=extra, ones=ones, base=shape)
+
+    def _log_prob(self, y: tf.Tensor) -> tf.Tensor:
+        extra, ones = self.p["extra"], self.p["ones"]
+        at_end = (y == 0) | (y == 1)
+        inside = self.base.log_prob(tf.where(at_end, tf.fill(tf.shape(y), np.float64(0.5)), y))
+        end = tf.math.log(extra) + tf.where(y == 1, tf.math.log(ones), tf.math.log1p(-ones))
+        return tf.where(at_end, end, tf.math.log1p(-extra) + inside)
+
+    def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
+        first, second, third = tfp.random.split_seed(seed, 3)
+        end = tf.cast(self._uniform(n, second) < self.p["ones"], tf.float64)
+        extra = self._uniform(n, first) < self.p["extra"]
+        return tf.where(extra, end, self.base.sample(n, seed=third))
+
+    def _mean(self) -> tf.Tensor:
+        extra, ones = self.p["extra"], self.p["ones"]
+        return extra * ones + (1.0 - extra) * self.base.mean()
+
+    def _variance(self) -> tf.Tensor:
+        extra, ones, mean = self.p["extra"], self.p["ones"], self.base.mean()
+        square = extra * ones + (1.0 - extra) * (self.base.variance() + mean**2)
+        return square - self._mean() ** 2
+
+
+def log1p_ratio(u: tf.Tensor) -> tf.Tensor:
+    """log(1 + u) / u, with all digits of its derivative near zero too, by its series."""
+    small = tf.abs(u) < 0.05
+    far = tf.where(small, tf.ones_like(u), u)
+    near, series = tf.where(small, u, tf.zeros_like(u)), tf.zeros_like(u)
+    for k in range(14, 0, -1):
+        series = 1.0 / k - near * series
+    return tf.where(small, series, tf.math.log1p(far) / far)
+
+
+class GeneralizedExtremeValue(Row):
+    """By location, scale and shape: heavy above for xi > 0, bounded for xi < 0, gumbel for 0."""
+
+    def _log_hazard(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """The t of P(Y <= y) = exp(-exp(-t)), log(1 + xi z) / xi; xi z; whether y is in range."""
+        z = (y - self.p["loc"]) / self.p["scale"]
+        u = self.p["shape"] * z
+        inside = u > -1.0
+        u = tf.where(inside, u, tf.zeros_like(u))
+        return z * log1p_ratio(u), u, inside
+
+    def _log_prob(self, y: tf.Tensor) -> tf.Tensor:
+        t, u, inside = self._log_hazard(y)
+        density = -tf.math.log(self.p["scale"]) - t - tf.math.log1p(u) - growth(-t)
+        return tf.where(inside, density, -np.inf)
+
+    def _log_cdf(self, y: tf.Tensor) -> tf.Tensor:
+        t, _, inside = self._log_hazard(y)
+        beyond = tf.where(self.p["shape"] > 0, np.float64(-np.inf), np.float64(0))
+        return tf.where(inside, -growth(-t), beyond)
+
+    def _log_survival_function(self, y: tf.Tensor) -> tf.Tensor:
+        t, _, inside = self._log_hazard(y)
+        beyond = tf.where(self.p["shape"] > 0, np.float64(0), np.float64(-np.inf))
+        return tf.where(inside, log_reached(-t), beyond)
+
+    def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
+        t = -tf.math.log(-tf.math.log(self._uniform(n, seed)))
+        u = self.p["shape"] * t
+        flat = tf.abs(u) < 1e-12
+        one = tf.ones_like(u)
+        grown = tf.where(flat, one, tf.math.expm1(u) / tf.where(flat, one, u))
+        return self.p["loc"] + self.p["scale"] * t * grown
+
+    def _moment(self, k: float) -> tf.Tensor:
+        """Gamma(1 - k xi), where it exists, and infinity."""
+        below = 1.0 - k * self.p["shape"]
+        inside = below > 0
+        gamma = tf.exp(tf.math.lgamma(tf.where(inside, below, tf.ones_like(below))))
+        return tf.where(inside, gamma, np.float64(np.inf))
+
+    def _mean(self) -> tf.Tensor:
+        shape = self.p["shape"]
+        flat = tf.abs(shape) < 1e-7
+        excess = (self._moment(1) - 1.0) / tf.where(flat, tf.ones_like(shape), shape)
+        excess = tf.where(flat, tf.fill(tf.shape(shape), np.float64(np.euler_gamma)), excess)
+        return self.p["loc"] + self.p["scale"] * excess
+
+    def _variance(self) -> tf.Tensor:
+        shape = self.p["shape"]
+        flat = tf.abs(shape) < 1e-5
+        first, second = self._moment(1), self._moment(2)
+        square = tf.where(tf.math.is_inf(second), tf.zeros_like(first), first**2)
+        spread = (second - square) / tf.where(flat, tf.ones_like(shape), shape) ** 2
+        spread = tf.where(flat, tf.fill(tf.shape(shape), np.float64(np.pi**2 / 6)), spread)
+        return tf.broadcast_to(self.p["scale"] ** 2 * spread, self._batch_shape_tensor())
+
+
+class ComPoisson(Row):
+    """Conway-Maxwell-Poisson: p(y) is as (mu^y / y!)^shape; mu is its mode, about its mean.
+
+    Its constant Z, the sum over y, is good to 1e-10 for shapes from 0.2 to 200, and refused as nan
+    beyond. With mu shape >= 30 and mu >= 2 shape the logarithm of Z is that of its integral by
+    Laplace's method, in powers of 1 / (mu shape) up to the eighth (Gaunt et al. 2019,
+    doi:10.1007/s10463-017-0629-6, whose equation 31 has the first three; the logarithm is taken of
+    the series here); elsewhere Z is the sum of its first terms.
+    """
+
+    TERMS = 512
+    TRIES = 1000
+    # Coefficients of shape^(2 i) in each power of 1 / (mu shape), and what divides them.
+    SERIES = (
+        ((-1, 1), 24),
+        ((-1, 1), 48),
+        ((-161, 170, -9), 5760),
+        ((-367, 410, -43), 5760),
+        ((-601285, 707007, -107247, 1525), 2903040),
+        ((-636688, 783363, -151662, 4987), 725760),
+        ((-6389072441, 8183064500, -1893190278, 99814100, -615881), 1393459200),
+        ((-993607187, 1318965920, -350370174, 25400360, -388919), 34836480),
+    )
+
+    def _log_constant(self, log_mean: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
+        mean = tf.exp(log_mean)
+        far = (mean * shape >= 30.0) & (mean >= 2.0 * shape)
+        # Series of the integral.
+        n, square = (
+            tf.where(far, mean * shape, np.float64(100)),
+            tf.where(far, shape, np.float64(1)) ** 2,
+        )
+        laplace = tf.zeros_like(n)
+        for numbers, divisor in reversed(self.SERIES):
+            factor = sum(c * square**i for i, c in enumerate(numbers))
+            laplace = (laplace + factor / divisor) / n
+        laplace += n - 0.5 * tf.math.log(shape)
+        laplace += 0.5 * (1.0 - shape) * (np.log(2 * np.pi) + log_mean)
+        # The sum.
+        k = np.arange(float(self.TERMS))
+        near = tf.where(far, tf.zeros_like(log_mean), log_mean)[..., tf.newaxis]
+        terms = shape[..., tf.newaxis] * (near * k - tf.math.lgamma(tf.constant(k + 1.0)))
+        known = (shape >= 0.2) & (shape <= 200.0)
+        total = tf.where(far, laplace, tf.reduce_logsumexp(terms, -1))
+        return tf.where(known, total, np.float64(np.nan))
+
+    def _wide(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """Logarithm of the mode, and shape, of every row."""
+        whole = tf.zeros(self._batch_shape_tensor(), tf.float64)
+        return self.p["log_mean"] + whole, self.p["shape"] + whole
+
+    def _log_prob(self, y: tf.Tensor) -> tf.Tensor:
+        log_mean, shape = self._wide()
+        ways = y * log_mean - tf.math.lgamma(y + 1.0)
+        return shape * ways - self._log_constant(log_mean, shape)
+
+    def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
+        # Rejection from a density that is flat at the mode and falls exponentially, which fits all
+        # log-concave ones (Devroye 1986, "Non-uniform random variate generation", section VI.2).
+        shape = self._shape(n)
+        mode = tf.math.floor(tf.exp(self.p["log_mean"])) + tf.zeros(shape, tf.float64)
+        height = tf.exp(self._log_prob(mode))
+        width = 1.0 + 0.5 * height
+
+        def again(drawn: tf.Tensor, missing: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            seed, *own = tfp.random.split_seed(seed, 5)
+            part, place, side, level = (self._uniform(n, s) for s in own)
+            flat = part <= width / (1.0 + width)
+            away = tf.where(flat, place * width, width - tf.math.log(place)) / height
+            tried = mode + tf.math.round(away) * tf.sign(side - 0.5)
+            bound = tf.math.log(level) + tf.minimum(width - height * away, 0.0)
+            inside = self._log_prob(tf.maximum(tried, 0.0)) - tf.math.log(height)
+            taken = missing & (tried >= 0) & (bound <= inside)
+            return tf.where(taken, tried, drawn), missing & ~taken, seed
+
+        drawn, _, _ = tf.while_loop(
+            lambda _, missing, __: tf.reduce_any(missing),
+            again,
+            (
+                tf.fill(shape, np.float64(np.nan)),
+                tf.fill(shape, True),
+                tfp.random.sanitize_seed(seed),
+            ),
+            maximum_iterations=self.TRIES,
+        )
+        return drawn
+
+    def _slopes(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """First and second derivative of log Z in the logarithm of the mode."""
+        log_mean, shape = self._wide()
+        with tf.GradientTape() as outer:
+            outer.watch(log_mean)
+            with tf.GradientTape() as inner:
+                inner.watch(log_mean)
+                constant = self._log_constant(log_mean, shape)
+            first = inner.gradient(constant, log_mean)
+        return first / shape, outer.gradient(first, log_mean) / shape**2
+
+    def _mean(self) -> tf.Tensor:
+        return self._slopes()[0]
+
+    def _variance(self) -> tf.Tensor:
+        return self._slopes()[1]
 
 
 class Truncated(Row):
@@ -766,6 +1054,7 @@ HELPERS = {
         with_slope,
         Ordinal,
         between_logits,
+        log1p_ratio,
     )
 }
 """What their source needs, by name."""
@@ -793,6 +1082,7 @@ OWN = {
         Gumbel,
         Exponential,
         Poisson,
+        Binomial,
         AsymmetricLaplace,
         ExGaussian,
         ShiftedLogNormal,
@@ -804,6 +1094,9 @@ OWN = {
         InverseGaussian,
         Inflated,
         Hurdle,
+        ZeroOneInflated,
+        GeneralizedExtremeValue,
+        ComPoisson,
         Truncated,
         Cumulative,
         StoppingRatio,

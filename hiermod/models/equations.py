@@ -67,7 +67,9 @@ class _Text:
         return f"({', '.join(names)})"
 
     def link(self, link: Link, mean: str) -> str:
-        return mean if link.name == "identity" else f"{link.name}({mean})"
+        if link.name in ("identity", "1/mu^2"):
+            return link.eta.replace("mean", mean).replace("**", "^").replace("1.0", "1")
+        return f"{link.name}({mean})"
 
     def call(self, name: str, arguments: str) -> str:
         return f"{name}({arguments})"
@@ -225,6 +227,9 @@ def _lines(s: Specification, n: _Text | _Latex) -> Iterator[tuple[str, str, str]
     known = of_row | {p.name: n.parameter(p) for p in s.auxiliary}
     arguments = [n.trials()] if s.family.trials else []
     response, names = s.design.response, list(s.family.parameters)
+    if response.rate is not None:
+        exposed = ("", *(name for name in names if name == "shape"))
+        known |= {name: f"{n.column('exposure')}{n.times}{known[name]}" for name in exposed}
     if response.se is not None:
         se = n.column("se")
         known["sigma"] = n.hypotenuse(known["sigma"], se) if "sigma" in known else se

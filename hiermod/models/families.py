@@ -32,12 +32,20 @@ class FamilyParameter:
         A value where the density is well behaved.
     thresholds : bool
         Whether there is one for each pair of neighbouring categories of the response.
+    links : tuple of str
+        Links that its formula can have, the default first; if empty, those of its support.
     """
 
     prior: str
     support: str = "positive"
     typical: float = 1.0
     thresholds: bool = False
+    links: tuple[str, ...] = ()
+
+    @property
+    def allowed(self) -> tuple[str, ...]:
+        """Links that its formula can have, the default first."""
+        return self.links or LINKS_OF[self.support]
 
 
 @dataclass(frozen=True)
@@ -56,8 +64,8 @@ class Family:
         ``tf``, ``np``, and beside those of ``tfd`` the distributions of
         `hiermod.models.distributions`.
     links : tuple of str
-        Links that it can have, its default first: those whose means lie in the range of the
-        parameter for every linear predictor.
+        Links that it can have, its default first: one whose means lie in the range of the
+        parameter for every linear predictor. (Beside inverse and 1/mu^2 all others do so too.)
     parameters : dict
         The parameters beside the mean, by name.
     totals : str
@@ -145,13 +153,21 @@ STUDENT = "StudentT(df=nu, loc={mean}, scale=sigma)"
 LAPLACE = "tfd.Laplace(loc={mean}, scale=sigma)"
 ASYMMETRIC = "AsymmetricLaplace(loc={mean}, scale=sigma, quantile=quantile)"
 SHIFTED = "ShiftedLogNormal(loc={mean}, scale=sigma, shift=ndt)"
+GEV = "GeneralizedExtremeValue(loc={mean}, scale=sigma, shape=xi)"
 WEIBULL = "Weibull(log_mean={log_mean}, shape=shape)"
 GEOMETRIC = "NegativeBinomial(log_mean={log_mean}, shape=np.float64(1))"
 
-REAL = ("identity", "log")
+REAL = ("identity", "log", "inverse")
 POSITIVE = ("log", "softplus", "squareplus")
+CONTINUOUS = (*POSITIVE, "inverse")
+COUNTS = (*POSITIVE, "sqrt")
 PROBABILITY = ("logit", "probit", "probit_approx", "cloglog", "cauchit")
-LINKS_OF = {"real": ("identity",), "positive": POSITIVE, "probability": PROBABILITY}
+LINKS_OF = {
+    "real": ("identity",),
+    "ordered": ("identity",),
+    "positive": POSITIVE,
+    "probability": PROBABILITY,
+}
 """Links of a parameter beside the mean that has a formula, by its support; the default first."""
 
 LOGISTIC = 'data["total"] * ({logit_mean}) - data["count"] * tf.math.softplus({logit_mean})'
@@ -161,7 +177,7 @@ RATE = 'data["total"] * ({log_mean}) - data["count"] * tf.exp({log_mean})'
 """Of counts."""
 
 SIGMA = FamilyParameter("exponential({per_sd})")
-NU = FamilyParameter("gamma(2, 0.1)", typical=5.0)
+NU = FamilyParameter("gamma(2, 0.1)", typical=5.0, links=("logm1", *POSITIVE))
 SHAPE = FamilyParameter("gamma(2, 0.5)")
 PHI = FamilyParameter("gamma(2, 0.1)", typical=5.0)
 ZERO = FamilyParameter("beta(1, 1)", "probability", typical=0.1)
@@ -169,8 +185,11 @@ ZERO = FamilyParameter("beta(1, 1)", "probability", typical=0.1)
 POISSON = "tfd.Poisson(log_rate={log_mean})"
 NEGATIVE_BINOMIAL = "NegativeBinomial(log_mean={log_mean}, shape=shape)"
 BINOMIAL = 'tfd.Binomial(total_count=data["trials"], logits={logit_mean})'
+POISSON_TAILS = POISSON.removeprefix("tfd.")
+BINOMIAL_TAILS = BINOMIAL.removeprefix("tfd.")
 BETA_BINOMIAL = 'BetaBinomial(trials=data["trials"], logit_mean={logit_mean}, phi=phi)'
 GAMMA = "Gamma(log_mean={log_mean}, shape=shape)"
+INVERSE_GAUSSIAN = "InverseGaussian(log_mean={log_mean}, shape=shape)"
 LOG_NORMAL = "ShiftedLogNormal(loc={mean}, scale=sigma, shift=np.float64(0))"
 BETA = "Beta(logit_mean={logit_mean}, phi=phi)"
 
@@ -239,6 +258,13 @@ _ALL = (
         tails="Gumbel(loc={mean}, scale=sigma)",
     ),
     Family(
+        "gev",
+        GEV,
+        REAL,
+        {"sigma": SIGMA, "xi": FamilyParameter("normal(0, 0.5)", "real", typical=0.1)},
+        tails=GEV,
+    ),
+    Family(
         "exgaussian",
         "ExGaussian(mean={mean}, scale=sigma, beta=beta)",
         REAL,
@@ -272,11 +298,11 @@ _ALL = (
         log_scale=True,
         tails=SHIFTED,
     ),
-    Family("gamma", GAMMA, POSITIVE, {"shape": SHAPE}, lower=0, ends="()"),
+    Family("gamma", GAMMA, CONTINUOUS, {"shape": SHAPE}, lower=0, ends="()", tails=GAMMA),
     Family(
         "weibull",
         WEIBULL,
-        POSITIVE,
+        CONTINUOUS,
         {"shape": SHAPE},
         lower=0,
         ends="()",
@@ -285,18 +311,19 @@ _ALL = (
     Family(
         "exponential",
         "tfd.Exponential(rate=tf.exp(-({log_mean})))",
-        POSITIVE,
+        CONTINUOUS,
         totals='-data["count"] * ({log_mean}) - data["total"] * tf.exp(-({log_mean}))',
         lower=0,
         tails="Exponential(rate=tf.exp(-({log_mean})))",
     ),
     Family(
         "inverse_gaussian",
-        "InverseGaussian(log_mean={log_mean}, shape=shape)",
-        POSITIVE,
+        INVERSE_GAUSSIAN,
+        (*CONTINUOUS, "1/mu^2"),
         {"shape": FamilyParameter("gamma(1, 0.1)")},
         lower=0,
         ends="()",
+        tails=INVERSE_GAUSSIAN,
     ),
     Family(
         "beta",
@@ -327,6 +354,7 @@ _ALL = (
         lower=0,
         trials=True,
         location=False,
+        tails=BINOMIAL_TAILS,
     ),
     Family(
         "beta_binomial",
@@ -341,16 +369,16 @@ _ALL = (
     Family(
         "poisson",
         POISSON,
-        POSITIVE,
+        COUNTS,
         totals=RATE,
         counts=True,
         lower=0,
-        tails="Poisson(log_rate={log_mean})",
+        tails=POISSON_TAILS,
     ),
     Family(
         "negbinomial",
         NEGATIVE_BINOMIAL,
-        POSITIVE,
+        COUNTS,
         {"shape": SHAPE},
         counts=True,
         lower=0,
@@ -359,7 +387,7 @@ _ALL = (
     Family(
         "geometric",
         GEOMETRIC,
-        POSITIVE,
+        COUNTS,
         totals=(
             'data["total"] * ({log_mean})'
             ' - (data["total"] + data["count"]) * tf.math.softplus({log_mean})'
@@ -371,18 +399,20 @@ _ALL = (
     Family(
         "zero_inflated_poisson",
         f"Inflated({POISSON}, zi)",
-        POSITIVE,
+        COUNTS,
         {"zi": ZERO},
         counts=True,
         lower=0,
+        tails=f"Inflated({POISSON_TAILS}, zi)",
     ),
     Family(
         "zero_inflated_negbinomial",
         f"Inflated({NEGATIVE_BINOMIAL}, zi)",
-        POSITIVE,
+        COUNTS,
         {"shape": SHAPE, "zi": ZERO},
         counts=True,
         lower=0,
+        tails=f"Inflated({NEGATIVE_BINOMIAL}, zi)",
     ),
     Family(
         "zero_inflated_binomial",
@@ -393,6 +423,7 @@ _ALL = (
         lower=0,
         trials=True,
         location=False,
+        tails=f"Inflated({BINOMIAL_TAILS}, zi)",
     ),
     Family(
         "zero_inflated_beta_binomial",
@@ -415,9 +446,26 @@ _ALL = (
         location=False,
     ),
     Family(
+        "zero_one_inflated_beta",
+        f"ZeroOneInflated({BETA}, zoi, coi)",
+        PROBABILITY,
+        {"phi": PHI, "zoi": ZERO, "coi": FamilyParameter("beta(1, 1)", "probability", typical=0.5)},
+        lower=0,
+        upper=1,
+        location=False,
+    ),
+    Family(
+        "com_poisson",
+        "ComPoisson(log_mean={log_mean}, shape=shape)",
+        COUNTS,
+        {"shape": FamilyParameter("gamma(2, 1, lb=0.2)")},
+        counts=True,
+        lower=0,
+    ),
+    Family(
         "hurdle_poisson",
         f"Hurdle({POISSON}, hu, counts=True)",
-        POSITIVE,
+        COUNTS,
         {"hu": ZERO},
         counts=True,
         lower=0,
@@ -425,7 +473,7 @@ _ALL = (
     Family(
         "hurdle_negbinomial",
         f"Hurdle({NEGATIVE_BINOMIAL}, hu, counts=True)",
-        POSITIVE,
+        COUNTS,
         {"shape": SHAPE, "hu": ZERO},
         counts=True,
         lower=0,
@@ -433,7 +481,7 @@ _ALL = (
     Family(
         "hurdle_gamma",
         f"Hurdle({GAMMA}, hu, counts=False)",
-        POSITIVE,
+        CONTINUOUS,
         {"shape": SHAPE, "hu": ZERO},
         lower=0,
     ),
@@ -473,7 +521,8 @@ def family(given: str | Family) -> Family:
 def decorated(family: Family, link: Link, response: Response) -> Family:
     """The family of a response with known standard errors, or of censored or truncated rows.
 
-    With standard errors s alone they take the place of sigma; else it is sqrt(sigma^2 + s^2), as
+    In an exposure, as of `rate()` in brms, the mean is multiplied by it, and so is the shape. With
+    standard errors s alone they take the place of sigma; else it is sqrt(sigma^2 + s^2), as
     in brms. Rows are then seen one by one: sums of them do not tell their likelihood.
 
     Raises
@@ -498,6 +547,14 @@ def decorated(family: Family, link: Link, response: Response) -> Family:
             tails=re.sub(r"\bsigma\b", scale, family.tails),
             parameters=kept,
         )
+    if response.rate is not None:
+        if family.name not in EXPOSED:
+            raise ModelError(
+                f"rate() gives the exposure of counts, of which family {family.name!r} is none. "
+                f"Families that it fits: {', '.join(EXPOSED)}. Or add offset(log(exposure))."
+            )
+        likelihood, tails = _exposed(family.likelihood), _exposed(family.tails)
+        family = replace(family, likelihood=likelihood, tails=tails)
     if response.status is not None or response.truncated:
         if not family.tails:
             able = ", ".join(f.name for f in FAMILIES.values() if f.tails)
@@ -508,6 +565,16 @@ def decorated(family: Family, link: Link, response: Response) -> Family:
             )
         family = replace(family, likelihood=_bounded(family, response))
     return replace(family, totals="", residual="") if response.decorations else family
+
+
+EXPOSED = ("poisson", "negbinomial", "geometric")
+"""Families of counts in a given exposure: of twice as much, that of the sum of two."""
+
+
+def _exposed(text: str) -> str:
+    """A distribution of counts, that of the counts in an exposure; the shape grows with it too."""
+    text = text.replace("{log_mean}", '({log_mean}) + tf.math.log(data["rate"])')
+    return text.replace("shape=", 'shape=data["rate"] * ')
 
 
 MEASURED = ("gaussian", "student")
@@ -609,6 +676,8 @@ def check_response(family: Family, response: Response) -> None:
         _reject(response.weights < 0, response.weights, "weights must be 0 or more")
         if not response.weights.any():
             raise DataError("all weights are 0.")
+    if response.rate is not None:
+        _reject(response.rate <= 0, response.rate, "exposures must be positive")
     if response.se is not None:
         _reject(response.se <= 0, response.se, "standard errors must be positive")
     if not family.counts and np.ptp(values) == 0:
@@ -648,7 +717,8 @@ def _check_bounds(family: Family, response: Response) -> None:
     _reject((y < lower) | (y > upper), y, outside)
     least = -np.inf if family.counts else np.maximum(family.lower, lower)
     _reject((status < 0) & (y <= least), y, f"nothing lies below a left-censored {name}")
-    _reject((status > 0) & (y >= upper), y, f"nothing lies above a censored {name}")
+    most = upper if response.trials is None else np.minimum(upper, response.trials)
+    _reject((status > 0) & (y >= most), y, f"nothing lies above a censored {name}")
     if y2 is None:
         words = f"interval-censored rows need upper ends: write censored({name}, status, y2)"
         _reject(status == 2, y, words)

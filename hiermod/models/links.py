@@ -65,8 +65,12 @@ class Link:
     latex : str
         The link in LaTeX, with ``{}`` for the mean.
     unit : str
-        What a unit of the linear predictor is worth in default priors: an expression of the
-        response ``y``.
+        What a unit of the linear predictor is worth in default priors: an expression of ``mean``
+        and ``sd``, a typical mean and the standard deviation of the response.
+    low, high : float
+        Ends of the means that it gives.
+    partial : bool
+        Whether linear predictors that are not positive have no mean, or a negative one.
     """
 
     name: str
@@ -76,6 +80,18 @@ class Link:
     logit_mean: str
     latex: str
     unit: str = "1.0"
+    low: float = 0.0
+    high: float = 1.0
+    partial: bool = False
+
+    @property
+    def means(self) -> str:
+        """The means that it gives, in words."""
+        if np.isinf(self.low):
+            return "any number"
+        if np.isinf(self.high):
+            return f"above {self.low:g}"
+        return f"from {self.low:.3g} to {self.high:.3g}"
 
 
 # log(-expm1(-x)) is the logarithm of 1 - exp(-x) (Maechler 2012, "Accurately computing
@@ -90,7 +106,9 @@ LINKS: dict[str, Link] = {
             log_mean="tf.math.log(eta)",
             logit_mean="tf.math.log(eta) - tf.math.log1p(-eta)",
             latex="{}",
-            unit="np.std(y)",
+            unit="sd",
+            low=-np.inf,
+            high=np.inf,
         ),
         Link(
             name="log",
@@ -99,6 +117,7 @@ LINKS: dict[str, Link] = {
             log_mean="eta",
             logit_mean="eta - tf.math.log(-tf.math.expm1(eta))",
             latex=r"\log {}",
+            high=np.inf,
         ),
         Link(
             name="logit",
@@ -155,7 +174,8 @@ LINKS: dict[str, Link] = {
             "tf.math.log(tf.math.softplus(tf.maximum(eta, np.float64(-40)))))",
             logit_mean="",
             latex=r"\log(\exp({}) - 1)",
-            unit="np.std(y)",
+            unit="sd",
+            high=np.inf,
         ),
         Link(
             name="squareplus",
@@ -164,7 +184,53 @@ LINKS: dict[str, Link] = {
             log_mean="tf.asinh(0.5 * eta)",
             logit_mean="",
             latex=r"{0} - 1 / {0}",
-            unit="np.std(y)",
+            unit="sd",
+            high=np.inf,
+        ),
+        # Those below are of eta > 0 only, or have the same mean for eta and -eta; the units are
+        # those of the response times the slope of the link.
+        Link(
+            name="inverse",
+            mean="1.0 / eta",
+            eta="1.0 / mean",
+            log_mean="-tf.math.log(eta)",
+            logit_mean="",
+            latex="1 / {}",
+            unit="sd / mean**2",
+            low=-np.inf,
+            high=np.inf,
+            partial=True,
+        ),
+        Link(
+            name="1/mu^2",
+            mean="tf.math.rsqrt(eta)",
+            eta="1.0 / mean**2",
+            log_mean="-0.5 * tf.math.log(eta)",
+            logit_mean="",
+            latex="1 / {}^2",
+            unit="2.0 * sd / mean**3",
+            high=np.inf,
+            partial=True,
+        ),
+        Link(
+            name="sqrt",
+            mean="eta**2",
+            eta="tf.sqrt(mean)",
+            log_mean="2.0 * tf.math.log(tf.abs(eta))",
+            logit_mean="",
+            latex=r"\sqrt{{{}}}",
+            unit="0.5 * sd / mean**0.5",
+            high=np.inf,
+        ),
+        Link(
+            name="logm1",
+            mean="(1.0 + tf.exp(eta))",
+            eta="tf.math.log(mean - 1.0)",
+            log_mean="tf.math.softplus(eta)",
+            logit_mean="",
+            latex=r"\log({} - 1)",
+            low=1.0,
+            high=np.inf,
         ),
         Link(
             name="tan_half",
@@ -173,6 +239,8 @@ LINKS: dict[str, Link] = {
             log_mean="",
             logit_mean="",
             latex=r"\tan({} / 2)",
+            low=-np.pi,
+            high=np.pi,
         ),
     )
 }
@@ -183,8 +251,15 @@ def fill(text: str, link: Link) -> str:
     return text.format(mean=link.mean, log_mean=link.log_mean, logit_mean=link.logit_mean)
 
 
-def link(name: str, allowed: tuple[str, ...] = tuple(LINKS)) -> Link:
+def link(name: str, allowed: tuple[str, ...] = tuple(LINKS), of: str = "") -> Link:
     """The link of that name.
+
+    Parameters
+    ----------
+    name : str
+    allowed : tuple of str
+    of : str
+        What it is a link of, in the message.
 
     Raises
     ------
@@ -196,6 +271,11 @@ def link(name: str, allowed: tuple[str, ...] = tuple(LINKS)) -> Link:
     >>> link("cloglog").mean
     '-tf.math.expm1(-tf.exp(eta))'
     """
+    if name in LINKS and name not in allowed:
+        raise ModelError(
+            f"link {name!r} (of values {LINKS[name].means}) does not fit {of}. Links that do: "
+            f"{', '.join(sorted(allowed))}."
+        )
     if name not in allowed:
         raise ModelError(f"unknown link {name!r}. {did_you_mean(str(name), allowed)}")
     return LINKS[name]

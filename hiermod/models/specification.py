@@ -479,10 +479,11 @@ def _links(
                 f"link names {name!r}, which has no formula. "
                 f"{did_you_mean(str(name), ('mu', *design.parameters))}"
             )
-    out = {"": links.link(given.get("mu", family.links[0]), family.links)}
+    where = f"of family {family.name!r}"
+    out = {"": links.link(given.get("mu", family.links[0]), family.links, f"the mean {where}")}
     for name in design.parameters:
-        allowed = families.LINKS_OF[family.parameters[name].support]
-        out[name] = links.link(given.get(name, allowed[0]), allowed)
+        allowed = family.parameters[name].allowed
+        out[name] = links.link(given.get(name, allowed[0]), allowed, f"{name!r} {where}")
     return out
 
 

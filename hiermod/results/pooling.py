@@ -351,7 +351,7 @@ def level_values(design: Design, data: pd.DataFrame, factor: str, column: str) -
     g = next((g for g in design.groups if g.factor == label(factor)), None)
     if g is None:
         raise ModelError(f"the model has no grouping factor {factor!r}.")
-    values = data[column].iloc[design.positions] if design.dropped else data[column]
+    values = data[column].iloc[design.positions]
     by_level = pd.DataFrame({"level": g.index, "value": values.to_numpy()}).groupby("level")[
         "value"
     ]

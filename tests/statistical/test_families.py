@@ -17,6 +17,7 @@ ROWS, LEVELS = 2000, 40
 TRUTH = {
     "student": {"sigma": 0.7, "nu": 4.0},
     "skew_normal": {"sigma": 1.0, "alpha": 4.0},
+    "gev": {"sigma": 0.8, "xi": 0.15},
     "gamma": {"shape": 3.0},
     "beta": {"phi": 8.0},
     "negbinomial": {"shape": 1.5},

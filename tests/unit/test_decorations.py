@@ -1,5 +1,6 @@
 """Known standard errors, censored and truncated responses: densities, draws, errors."""
 
+import mpmath
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +10,7 @@ from scipy import special, stats
 import hiermod as hm
 from hiermod.models import families
 from hiermod.models.families import FAMILIES
+from hiermod.models.links import evaluate
 
 pytestmark = pytest.mark.density
 
@@ -21,7 +23,34 @@ PARAMETERS = {
     "shape": 1.7,
     "quantile": 0.3,
     "ndt": 0.2,
+    "xi": 0.15,
+    "zi": 0.3,
 }
+
+
+class Inflated:
+    """A SciPy distribution with additional zeros."""
+
+    def __init__(self, base, zi):
+        self.base, self.zi = base, zi
+
+    def logpmf(self, y):
+        inside = np.log1p(-self.zi) + self.base.logpmf(y)
+        return np.where(y == 0, np.logaddexp(np.log(self.zi), inside), inside)
+
+    def sf(self, y):
+        return np.where(y < 0, 1, (1 - self.zi) * self.base.sf(y))
+
+    def cdf(self, y):
+        return np.where(y < 0, 0, self.zi + (1 - self.zi) * self.base.cdf(y))
+
+    def logcdf(self, y):
+        return np.log(self.cdf(y))
+
+    def logsf(self, y):
+        return np.log(self.sf(y))
+
+
 SCIPY = {
     "gaussian": lambda m, p: stats.norm(m, p["sigma"]),
     "student": lambda m, p: stats.t(p["nu"], m, p["sigma"]),
@@ -32,6 +61,7 @@ SCIPY = {
         p["sigma"] / np.sqrt(p["quantile"] * (1 - p["quantile"])),
     ),
     "gumbel": lambda m, p: stats.gumbel_r(m, p["sigma"]),
+    "gev": lambda m, p: stats.genextreme(-p["xi"], m, p["sigma"]),
     "lognormal": lambda m, p: stats.lognorm(p["sigma"], scale=np.exp(m)),
     "shifted_lognormal": lambda m, p: stats.lognorm(p["sigma"], p["ndt"], np.exp(m)),
     "weibull": lambda m, p: stats.weibull_min(
@@ -40,8 +70,15 @@ SCIPY = {
     "exponential": lambda m, p: stats.expon(scale=np.exp(m)),
     "poisson": lambda m, p: stats.poisson(np.exp(m)),
     "negbinomial": lambda m, p: stats.nbinom(p["shape"], p["shape"] / (p["shape"] + np.exp(m))),
+    "gamma": lambda m, p: stats.gamma(p["shape"], scale=np.exp(m) / p["shape"]),
+    "inverse_gaussian": lambda m, p: stats.invgauss(np.exp(m) / p["shape"], scale=p["shape"]),
+    "binomial": lambda m, p: stats.binom(TRIALS, special.expit(m)),
+    "zero_inflated_poisson": lambda m, p: Inflated(SCIPY["poisson"](m, p), p["zi"]),
+    "zero_inflated_negbinomial": lambda m, p: Inflated(SCIPY["negbinomial"](m, p), p["zi"]),
+    "zero_inflated_binomial": lambda m, p: Inflated(SCIPY["binomial"](m, p), p["zi"]),
     "geometric": lambda m, p: stats.nbinom(1, 1 / (1 + np.exp(m))),
 }
+TRIALS = 10
 # Truncation, for families of all numbers and of positive ones.
 BOUNDS = {"lower": 0.5, "upper": 7.0}
 
@@ -65,6 +102,9 @@ def rows(name):
 
 def likelihood(name, formula, table, **options):
     """The model, and its log-likelihood of rows as a function of eta and the parameters."""
+    if FAMILIES[name].trials:
+        formula = formula.replace("(y,", "(prop(y, n),").replace("y | ", "y | trials(n) + ")
+        table = table.assign(n=TRIALS if table["y"].max() < TRIALS else 4000)
     model = hm.model(table, f"{formula} ~ 1", family=name, **options)
     joint = model._joint
     names = [p.name for p in model.specification.auxiliary]
@@ -129,7 +169,7 @@ def evaluated(log_prob, eta, parameters):
     return values, tape.gradient(total, [eta, *parameters], unconnected_gradients="zero")
 
 
-COMPILED = ("gaussian", "weibull", "lognormal", "poisson")
+COMPILED = ("gaussian", "weibull", "lognormal", "poisson", "gamma", "binomial")
 """One family of each kind of tail: compiling takes seconds."""
 
 
@@ -176,7 +216,8 @@ def test_far_tails_are_finite_and_so_are_their_gradients(name):
     _, names, log_prob = likelihood(name, "censored(y, status)", table)
     # Of a location, and of a logarithm.
     far = 1000.0 if FAMILIES[name].links[0] == "identity" and not FAMILIES[name].log_scale else 6.0
-    far = 300.0 if name == "gumbel" else far  # beyond, its density is zero in float64
+    # Beyond, the density of these is zero, of gumbel in float64.
+    far = {"gumbel": 300.0, "gev": 5.0}.get(name, far)
     for eta in (-far, 0.0, 0.5 * far, far):
         parameters = [tf.constant(PARAMETERS[n], tf.float64) for n in names]
         found = evaluated(log_prob, tf.fill([12], np.float64(eta)), parameters)
@@ -184,12 +225,40 @@ def test_far_tails_are_finite_and_so_are_their_gradients(name):
             assert np.isfinite(part).all(), (eta, part)
 
 
-@pytest.mark.parametrize("name", ["poisson", "negbinomial", "student"])
+@pytest.mark.parametrize("shape", [0.05, 1.0, 60.0])
+def test_tails_of_inverse_gaussian_with_all_digits(shape):
+    y = np.array([0.02, 0.3, 1.0, 2.0, 30.0, 400.0])
+    unit = evaluate(FAMILIES["inverse_gaussian"].tails.format(log_mean="eta"), eta=0.0, shape=shape)
+    below, above = [], []
+    with mpmath.workdps(400):
+        for v in map(mpmath.mpf, y):
+            root = mpmath.sqrt(shape / v)
+            other = mpmath.exp(2 * mpmath.mpf(shape)) * mpmath.ncdf(-root * (v + 1))
+            below.append(float(mpmath.log(mpmath.ncdf(root * (v - 1)) + other)))
+            above.append(float(mpmath.log(mpmath.ncdf(root * (1 - v)) - other)))
+    np.testing.assert_allclose(unit.log_cdf(y), below, 1e-10, 1e-15)
+    np.testing.assert_allclose(unit.log_survival_function(y), above, 1e-10, 1e-15)
+
+
+def test_censored_rows_beyond_the_end_of_gev():
+    table = pd.DataFrame({"y": [-9.0, -9.0, 0.0, 9.0, 9.0], "c": [-1, 1, 0, -1, 1]})
+    _, _, log_prob = likelihood("gev", "censored(y, c)", table)
+    for xi, impossible in ((0.2, [0]), (-0.2, [4])):
+        given = [tf.constant(v, tf.float64) for v in (1.0, xi)]
+        found = log_prob(tf.zeros([5], tf.float64), *given).numpy()
+        assert np.flatnonzero(~np.isfinite(found)).tolist() == impossible
+        assert found[1 if xi > 0 else 3] == 0
+
+
+@pytest.mark.parametrize("name", ["poisson", "negbinomial", "student", "gamma"])
 def test_leading_terms_join_the_tails(name):
     """Where a tail is too small for float64 its leading term takes over, at about 1e-290."""
     if name == "student":
         y, eta = np.array([500.0, -500.0]), np.linspace(-20, 20, 9)
         parameters = {"sigma": 1.0, "nu": 250.0}
+    elif name == "gamma":  # of which the tail is a density of its own
+        y, eta = np.array([2.0, 900.0]), np.log([60.0, 200.0, 900.0, 1500.0, 4000.0])
+        parameters = {"shape": 120.0}
     else:
         y, eta = np.array([2.0, 900.0]), np.log([60.0, 200.0, 900.0, 1500.0, 4000.0])
         parameters = {"shape": 300.0}
@@ -249,6 +318,102 @@ def test_statuses_have_three_spellings():
     assert len({float(joint.log_prob([*point, y])) for joint in found}) == 1
     flag = hm.model(words.assign(c=[False, True, True]), "y | cens(c) ~ 1").specification
     assert flag.design.response.status.tolist() == [0, 1, 1]
+
+
+# --- exposure and frequencies --------------------------------------------------------------------
+
+COUNTS = pd.DataFrame(
+    {
+        "k": [0, 3, 1, 7, 2, 12, 5, 4],
+        "e": [0.5, 1.0, 2.0, 2.0, 1.0, 3.0, 0.5, 2.0],
+        "x": [0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0],
+        "g": list("aabbccdd"),
+        "n": [1, 2, 0, 3, 1, 1, 4, 2],
+    }
+)
+
+
+@pytest.mark.parametrize("link", ["log", "sqrt", "softplus"])
+@pytest.mark.parametrize("name", families.EXPOSED)
+def test_exposure_multiplies_the_mean_and_the_shape(name, link):
+    """Of twice the exposure, the count is the sum of two."""
+    eta, e, y = np.linspace(0.2, 1.5, 8), COUNTS["e"].to_numpy(), COUNTS["k"].to_numpy()
+    mean = e * {"log": np.exp, "sqrt": np.square, "softplus": np.log1p}[link](
+        np.exp(eta) if link == "softplus" else eta
+    )
+    shape = e * (PARAMETERS["shape"] if name == "negbinomial" else 1.0)
+    d = stats.poisson(mean) if name == "poisson" else stats.nbinom(shape, shape / (shape + mean))
+    for formula in ("rate(k, e)", "k | rate(e)"):
+        _, names, log_prob = likelihood(name, formula, COUNTS, link=link)
+        given = [tf.constant(PARAMETERS[n], tf.float64) for n in names]
+        np.testing.assert_allclose(log_prob(tf.constant(eta), *given), d.logpmf(y), 1e-10)
+    # Censored rows too.
+    _, names, log_prob = likelihood(name, "k | rate(e) + cens('right')", COUNTS, link=link)
+    found = log_prob(tf.constant(eta), *(tf.constant(PARAMETERS[n], tf.float64) for n in names))
+    np.testing.assert_allclose(found, d.logsf(y), 1e-9)
+
+
+def test_exposure_with_a_log_link_is_an_offset():
+    exposed = hm.model(COUNTS, "rate(k, e) ~ x + (1 | g)", family="poisson", center=False)
+    offset = hm.model(COUNTS, "k ~ x + (1 | g) + offset(log(e))", family="poisson", center=False)
+    drawn = exposed.joint.sample(5, seed=tf.constant([1, 2], tf.int32))
+    prior = {n: offset.joint.model[i].log_prob(drawn[i]) for i, n in ((0, "Intercept"), (1, "x"))}
+    found = [joint.model[-1](*reversed(drawn[:-1])).log_prob(drawn[-1])
+             for joint in (exposed.joint, offset.joint)]  # fmt: skip
+    np.testing.assert_allclose(*found, 1e-12)
+    assert np.isfinite(list(prior.values())).all()
+    # The default prior is about the rate: all counts over all exposures.
+    assert exposed.specification.start == pytest.approx(np.log(34 / 12))
+    assert str(exposed.equations()).strip().startswith("k[i] ~ poisson(exposure[i] * mu[i])")
+
+
+def test_exposures_add_up_exactly():
+    table = pd.concat([COUNTS] * 3, ignore_index=True)
+    for name in ("poisson", "geometric"):
+        model = hm.model(table, "rate(k, e) ~ x", family=name)
+        plan, plain = model.plan(), model.plan(shortcuts=False)
+        assert plan.notes["rows"].startswith("24 compressed to 2")
+        at = tf.constant(np.random.default_rng(1).normal(size=(5, 2)))
+        gap = plan.log_density(at, plan.arguments) - plain.log_density(at, plain.arguments)
+        assert np.ptp(gap) < 1e-10
+
+
+def test_new_rows_without_an_exposure_have_one_unit():
+    from hiermod.formula import new_design
+
+    design = hm.model(COUNTS, "rate(k, e) ~ x", family="poisson").specification.design
+    assert new_design(design, COUNTS[["x"]]).response.rate.tolist() == [1.0] * 8
+    assert new_design(design, COUNTS[["x", "e"]]).response.rate.tolist() == list(COUNTS["e"])
+
+
+def test_a_frequency_is_so_many_rows():
+    repeated = COUNTS.loc[np.repeat(COUNTS.index, COUNTS["n"])].reset_index(drop=True)
+    models = [
+        hm.model(data, parts, family="negbinomial")
+        for data, left in [(COUNTS, "frequency(k, n)"), (COUNTS, "k | frequency(n)"),
+                           (repeated, "k")]
+        for parts in [hm.formula(f"{left} ~ x + (1 | g)", shape="~ x")]
+    ]  # fmt: skip
+    short, brms, long = models
+    # Everything else follows from these: priors, centring, sums, log-likelihood of each row.
+    pd.testing.assert_frame_equal(short.priors, long.priors)
+    assert short._joint.source == brms._joint.source == long._joint.source
+    for data in (short._joint.data, brms._joint.data):
+        assert data.keys() == long._joint.data.keys()
+        for key, value in long._joint.data.items():
+            np.testing.assert_array_equal(data[key], value)
+    assert short.specification.design.n_rows == 14
+    assert short.specification.design.dropped == 0
+
+
+def test_a_frequency_with_missing_rows_and_doubled_labels():
+    table = COUNTS.assign(x=COUNTS["x"].where(COUNTS.index > 0)).set_index(pd.Index([5] * 8))
+    model = hm.model(table, "frequency(k, n) ~ x", family="poisson", dropna=True)
+    design = model.specification.design
+    assert (design.n_rows, design.dropped) == (13, 1)
+    assert design.positions.tolist() == [1, 1, 3, 3, 3, 4, 5, 6, 6, 6, 6, 7, 7]
+    assert design.response.values.tolist() == table["k"].iloc[design.positions].tolist()
+    assert model.sample_prior(2, seed=1).prior_predictive.sizes["__obs__"] == 13
 
 
 # --- draws ---------------------------------------------------------------------------------------
@@ -413,8 +578,15 @@ ERRORS = [
     ("censored(y, c, y)", "gaussian", hm.DataError, "the upper end of an interval must be larger than y: row 3 has 4"),  # noqa: E501
     ("censored(y, g)", "gaussian", hm.DataError, "'none', 'left', 'right' or 'interval' (0, -1, 1 or 2): row 0 has a, row 1 has b, row 2 has a and 3 more"),  # noqa: E501
     ("censored(y, y2, c)", "gaussian", hm.DataError, "the status 'y2' must be 'none'"),
-    ("censored(y, c, y2)", "gamma", hm.ModelError, "family 'gamma' cannot be censored"),
-    ("truncated(k, 0)", "zero_inflated_poisson", hm.ModelError, "cannot be truncated"),
+    ("censored(y, c, y2)", "exgaussian", hm.ModelError, "family 'exgaussian' cannot be censored"),
+    ("censored(prop(k, 4), 'right')", "binomial", hm.DataError, "nothing lies above a censored k: row 3 has 4"),  # noqa: E501
+    ("truncated(k, 0)", "hurdle_poisson", hm.ModelError, "cannot be truncated"),
+    ("rate(k, s)", "zero_inflated_poisson", hm.ModelError, "of which family 'zero_inflated_poisson' is none. Families that it fits: poisson, negbinomial, geometric."),  # noqa: E501
+    ("rate(k, s0)", "poisson", hm.DataError, "exposures must be positive: row 1 has 0"),
+    ("rate(k, s, x)", "poisson", hm.FormulaError, "Write rate(y, exposure), or y | rate(exposure)."),  # noqa: E501
+    ("frequency(k, s)", "poisson", hm.DataError, "the frequency 's' counts equal rows, so it must be a whole number, 0 or more: row 0 has 0.1"),  # noqa: E501
+    ("frequency(k, x - x)", "poisson", hm.DataError, "the frequency 'x - x' is 0 in all rows"),
+    ("k | frequency()", "poisson", hm.FormulaError, "with the number of equal rows"),
     ("truncated(y, 1)", "gaussian", hm.DataError, "y is outside the bounds of truncation, where nothing is observed: row 0 has 0.5"),  # noqa: E501
     ("truncated(k, ub=2)", "poisson", hm.DataError, "row 3 has 4, row 4 has 3"),
     ("truncated(y, 5, 4)", "gaussian", hm.DataError, "the lower bound of truncation must be below the upper one: row 0 has 5"),  # noqa: E501
@@ -432,7 +604,7 @@ def test_errors(response, family, kind, says):
 
 def test_the_error_lists_the_families_that_can_be_censored():
     with pytest.raises(hm.ModelError) as info:
-        hm.model(TABLE, "censored(y, c, y2) ~ x", family="gamma")
+        hm.model(TABLE, "censored(y, c, y2) ~ x", family="exgaussian")
     assert str(info.value).endswith(f"Families that can be: {', '.join(CENSORABLE)}.")
     assert set(CENSORABLE) == set(SCIPY)
     assert families.MEASURED == ("gaussian", "student")

@@ -214,7 +214,7 @@ def test_without_formulas_the_design_is_the_plain_one():
         (
             lambda: hm.model(data(), hm.formula("y ~ x", sigma="~ w"), link={"sigma": "logit"}),
             hm.ModelError,
-            "Did you mean 'log'? Allowed: log, softplus, squareplus.",
+            "does not fit 'sigma' of family 'gaussian'. Links that do: log, softplus, squareplus.",
         ),
         (
             lambda: hm.model(data(), hm.formula("se(y, s) ~ x", sigma="~ w")),

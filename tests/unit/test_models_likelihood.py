@@ -66,6 +66,11 @@ ETA = {
     ("probability", "cauchit"): [-1e8, -300.0, -2.0, 0.0, 0.5, 3.0, 1e6],
     ("positive", "softplus"): [-700.0, -40.0, -39.9, -1.0, 0.0, 2.0, 50.0, 1e6],
     ("positive", "squareplus"): [-1e6, -50.0, -1.0, 0.0, 2.0, 50.0, 1e6],
+    ("positive", "inverse"): [1e-300, 1e-10, 0.1, 1.0, 30.0, 1e9, 1e300],
+    ("positive", "1/mu^2"): [1e-100, 1e-10, 0.1, 1.0, 30.0, 1e9, 1e100],
+    ("positive", "sqrt"): [-1e4, -2.0, 1e-100, 1e-3, 0.5, 1.0, 30.0, 1e4],
+    ("positive", "logm1"): [-700.0, -30.0, -1.0, 0.0, 2.0, 20.0, 700.0],
+    ("real", "inverse"): [-1e8, -3.0, -0.02, 0.5, 40.0, 1e8],
     ("circle", "tan_half"): [-1e6, -3.0, -0.5, 0.0, 1.0, 40.0, 1e6],
 }
 # Where the density itself leaves what float64 holds, or its parts cancel in the reference too.
@@ -85,6 +90,9 @@ NARROWER = {
     "exgaussian": (-50.0, 50.0),
     "skew_normal": (-1e3, 1e3),
     "gumbel": (-50.0, 50.0),
+    "gev": (-50.0, 50.0),
+    "zero_one_inflated_beta": (1e-12, 1 - 1e-12),
+    "com_poisson": (1e-12, 1e4),
     "power_exponential": (-50.0, 50.0),
 }
 
@@ -131,6 +139,10 @@ MEAN = {
         None,
     ),
     "squareplus": lambda e: (np.exp(np.arcsinh(e / 2)), np.arcsinh(e / 2), None),
+    "inverse": lambda e: (1 / e, -np.log(np.abs(e)), None),
+    "1/mu^2": lambda e: (1 / np.sqrt(e), -np.log(e) / 2, None),
+    "sqrt": lambda e: (e * e, 2 * np.log(np.abs(e)), None),
+    "logm1": lambda e: (1 + np.exp(e), np.logaddexp(0, e), None),
     "tan_half": lambda e: (2 * np.arctan(e), None, None),
 }
 
@@ -169,6 +181,11 @@ ROWS = {
         y=(-1e3, 0.0, 0.4, 40.0), sigma=(1e-3, 1.0, 50.0), quantile=(1e-6, 0.1, 0.5, 0.99)
     ),
     "gumbel": product(y=(-3.0, 0.0, 0.4, 40.0), sigma=(0.5, 1.0, 50.0)),
+    "gev": product(
+        y=(-1.0, 0.0, 0.4, 40.0),
+        sigma=(0.5, 1.0, 50.0),
+        xi=(-0.4, -1e-6, -1e-17, 0.0, 1e-9, 1e-3, 0.2, 1.5),
+    ),
     "exgaussian": product(
         y=(-5.0, 0.0, 3.0, 40.0), sigma=(0.5, 1.0, 9.0), beta=(1e-2, 0.3, 1.0, 50.0)
     ),
@@ -187,6 +204,10 @@ ROWS = {
     "zero_inflated_binomial": product(successes=SUCCESSES, zi=(1e-12, 0.3, 1 - 1e-12)),
     "zero_inflated_beta_binomial": product(successes=SUCCESSES, phi=(1.0, 100.0), zi=(1e-12, 0.3)),
     "zero_inflated_beta": product(y=(0.0, 1e-8, 0.5), phi=(0.5, 2.0, 100.0), zi=(1e-12, 0.3)),
+    "zero_one_inflated_beta": product(
+        y=(0.0, 1e-8, 0.5, 1.0), phi=(0.5, 2.0, 100.0), zoi=(1e-12, 0.3), coi=(1e-12, 0.4)
+    ),
+    "com_poisson": product(y=(0.0, 1.0, 7.0, 150.0), shape=(0.2, 0.7, 1.0, 2.5, 12.0)),
     "hurdle_poisson": product(y=(0.0, 1.0, 150.0), hu=(1e-12, 0.3, 1 - 1e-12)),
     "hurdle_negbinomial": product(y=(0.0, 1.0, 150.0), shape=(0.5, 30.0), hu=(1e-12, 0.3)),
     "hurdle_gamma": product(y=(0.0, 0.5, 1e6), shape=(0.5, 30.0), hu=(1e-12, 0.3)),
@@ -273,6 +294,29 @@ def exgaussian(r, mean, *_):
     return -mpmath.log(beta) + ratio * (ratio / 2 - z) + mpmath.log(mpmath.ncdf(z - ratio))
 
 
+@exactly
+def gev(r, mean, *_):
+    z, xi = (r["y"] - mean) / r["sigma"], r["xi"]
+    if 1 + xi * z <= 0:
+        return -mpmath.inf
+    t = mpmath.log1p(xi * z) / xi if xi else z
+    return -mpmath.log(r["sigma"]) - (1 + xi) * t - mpmath.exp(-t)
+
+
+def log_com_poisson(y, log_mean, shape):
+    """Summed up term by term, with the digits of long doubles."""
+    k = np.arange(16_000)
+    log_factorial = np.cumsum(np.log(np.maximum(k, 1).astype(np.longdouble)))
+    out = []
+    for row in np.broadcast(y, log_mean, shape):
+        at, log, nu = (np.longdouble(v) for v in row)
+        terms = nu * (k * log - log_factorial)
+        top = terms.max()
+        constant = top + np.log(np.exp(terms - top).sum())
+        out.append(float(terms[int(at)] - constant))
+    return np.array(out)
+
+
 def skew_normal(r, mean):
     delta = r["alpha"] / np.hypot(1, r["alpha"])
     scale = r["sigma"] / np.sqrt(1 - 2 / np.pi * delta**2)
@@ -311,6 +355,13 @@ def hurdle(density, extra="hu", counts=False):
     return of_rows
 
 
+def zero_one_inflated_beta(r, *means):
+    y, zoi, coi = r["y"], r["zoi"], r["coi"]
+    inside = beta(r | {"y": np.where((y == 0) | (y == 1), 0.5, y)}, *means)
+    ends = [np.log(zoi) + np.log1p(-coi), np.log(zoi) + np.log(coi)]
+    return np.select([y == 0, y == 1], ends, np.log1p(-zoi) + inside)
+
+
 def binomial(r, _, log_p, log_q):
     return (
         log_choose(r["trials"], r["y"])
@@ -344,6 +395,7 @@ DENSITY = {
         - (r["y"] - mean) / r["sigma"] * (r["quantile"] - (r["y"] < mean))
     ),
     "gumbel": lambda r, mean, *_: stats.gumbel_r.logpdf(r["y"], mean, r["sigma"]),
+    "gev": gev,
     "exgaussian": exgaussian,
     "von_mises": lambda r, mean, *_: stats.vonmises.logpdf(r["y"], r["kappa"], mean),
     "lognormal": lognormal,
@@ -364,6 +416,8 @@ DENSITY = {
     "zero_inflated_binomial": inflated(binomial),
     "zero_inflated_beta_binomial": inflated(beta_binomial),
     "zero_inflated_beta": hurdle(beta, "zi"),
+    "zero_one_inflated_beta": zero_one_inflated_beta,
+    "com_poisson": lambda r, _, log_mean, __: log_com_poisson(r["y"], log_mean, r["shape"]),
     "hurdle_poisson": hurdle(poisson, counts=True),
     "hurdle_negbinomial": hurdle(negative_binomial, counts=True),
     "hurdle_gamma": hurdle(gamma),
@@ -389,6 +443,8 @@ MODERATE_PROBABILITY = {
 
 def moderate(family, name):
     space = SPACE[family.name]
+    if (space, name) == ("real", "inverse"):  # nearer to zero, means move far in one step
+        return [-9.0, 8.0, 20.0]
     return MODERATE_PROBABILITY[name] if space == "probability" else MODERATE[space]
 
 
@@ -450,12 +506,14 @@ def test_gradient_is_that_of_finite_differences(family, name):
     step = 1e-3
 
     def reference(shift):
-        return DENSITY[family.name](plain, *MEAN[name](eta + shift * step))
+        return DENSITY[family.name](plain, *MEAN[name](eta + shift * step))[inside]
 
+    inside = np.full(len(eta), True)
+    inside = np.isfinite(reference(0))  # of a family whose support depends on its parameters
     # Fourth order: error step^4, beside rounding of the density itself over the step.
     differences = (8 * (reference(1) - reference(-1)) - (reference(2) - reference(-2))) / 12 / step
     rounding = 1e-15 * np.abs(reference(0)) / step
-    error = np.abs(gradient.numpy() - differences)
+    error = np.abs(gradient.numpy()[inside] - differences)
     assert (error <= 1e-7 * np.abs(differences) + 20 * rounding + 1e-7).all()
 
 
@@ -482,7 +540,8 @@ def test_gradient_in_the_parameters_beside_the_mean(family):
         step = 1e-4 * np.where(room > 0, room, 1.0)
 
         def reference(shift, at=at, step=step, parameter=parameter):
-            return DENSITY[family.name](plain | {parameter: at + shift * step}, *MEAN[name](eta))
+            found = DENSITY[family.name](plain | {parameter: at + shift * step}, *MEAN[name](eta))
+            return np.where(np.isneginf(found), 0.0, found)  # out of the support, flat
 
         differences = (8 * (reference(1) - reference(-1)) - (reference(2) - reference(-2))) / 12
         differences, rounding = differences / step, 1e-15 * np.abs(reference(0)) / step
@@ -551,9 +610,48 @@ def probabilities(family, distribution, drawn):
     middle, half = (points[1:] + points[:-1]) / 2, (points[1:] - points[:-1]) / 2
     inside = (middle[:, None] + half[:, None] * x).ravel()
     mass = (density(inside).reshape(-1, 20) * w).sum(1) * half
-    if (drawn == 0).any():  # a point mass, in the first cell
-        mass[0] += density(np.zeros(1))[0]
+    for end, cell in ((0.0, 0), (1.0, -1)):  # point masses, in the first cell and the last
+        if (drawn == end).any():
+            mass[cell] += density(np.full(1, end))[0]
     return points, mass
+
+
+def com_poisson(log_mean, shape):
+    text = families.likelihood(FAMILIES["com_poisson"], link("log"))
+    return links.evaluate(text, eta=np.array(log_mean), shape=np.array(shape))
+
+
+def test_com_poisson_where_its_sum_and_its_integral_meet():
+    shapes = np.array([0.2, 0.5, 0.99, 1.01, 2.0, 3.8, 4.5, 10.0, 50.0, 200.0])
+    for shape in shapes:
+        mean = max(30.0 / shape, 2.0 * shape) * np.array([0.7, 0.999, 1.001, 1.5])
+        found = com_poisson(np.log(mean), shape).log_prob(np.floor(mean))
+        close(found, log_com_poisson(np.floor(mean), np.log(mean), shape))
+
+
+def test_com_poisson_refuses_shapes_that_it_cannot_do():
+    found = com_poisson([0.0, 0.0, 0.0, 0.0], [0.19, 0.2, 200.0, 201.0]).log_prob(np.float64(1))
+    assert np.isfinite(found).tolist() == [False, True, True, False]
+
+
+def test_com_poisson_with_shape_one_is_poisson():
+    log_mean = np.log([1e-3, 2.0, 40.0, 1e4])
+    y = np.array([0.0, 3.0, 30.0, 10_100.0])
+    likely = com_poisson(log_mean, 1.0)
+    close(likely.log_prob(y), stats.poisson.logpmf(y, np.exp(log_mean)))
+    close(likely.mean(), np.exp(log_mean))
+    close(likely.variance(), np.exp(log_mean), 1e-8)
+
+
+def test_moments_of_gev_where_there_are_none():
+    text = families.likelihood(FAMILIES["gev"], link("identity"))
+    xi = np.array([-0.4, -1e-3, 0.0, 1e-4, 0.2, 0.6, 1.2])
+    likely = links.evaluate(text, eta=np.zeros(7), sigma=np.array(2.0), xi=xi)
+    mean, variance = stats.genextreme(-xi[:5], 0, 2.0).stats("mv")
+    np.testing.assert_allclose(likely.mean()[:5], mean, 1e-8)
+    np.testing.assert_allclose(likely.variance()[:5], variance, 1e-6)
+    assert np.isfinite(likely.mean()).tolist() == [True] * 6 + [False]
+    assert np.isinf(likely.variance()).tolist() == [False] * 5 + [True] * 2
 
 
 # --- links --------------------------------------------------------------------------------------
@@ -567,6 +665,7 @@ def evaluated(expression, **values):
 @pytest.mark.parametrize("name", LINKS)
 def test_link_there_and_back(name):
     eta = np.array(MODERATE_PROBABILITY.get(name, [-3.0, -0.2, 0.3, 1.7]))
+    eta = eta[eta > 0] if name in ("1/mu^2", "sqrt") else eta
     mean = evaluated(LINKS[name].mean, eta=eta)
     np.testing.assert_allclose(mean, MEAN[name](eta)[0], rtol=1e-13)
     np.testing.assert_allclose(evaluated(LINKS[name].eta, mean=mean), eta, rtol=1e-12)
@@ -587,8 +686,18 @@ def test_log_and_logit_of_the_mean_agree_with_the_mean(space, name):
         np.testing.assert_allclose(found, values, rtol=1e-11, atol=1e-15)
 
 
+@pytest.mark.parametrize(("space", "name"), ETA)
+def test_means_lie_in_the_range_that_a_link_states(space, name):
+    mean = evaluated(LINKS[name].mean, eta=np.array(ETA[space, name]))
+    # "identity" and "log" are links of a probability in these grids only.
+    assert ((mean >= LINKS[name].low) & (mean <= LINKS[name].high)).all()
+
+
 def test_every_link_is_allowed_by_a_family():
-    assert {name for family in FAMILIES.values() for name in family.links} == set(LINKS)
+    of_parameters = {n for f in FAMILIES.values() for p in f.parameters.values() for n in p.allowed}
+    of_means = {name for family in FAMILIES.values() for name in family.links}
+    assert of_means | of_parameters == set(LINKS)
+    assert set(LINKS) - of_means == {"logm1"}
     assert link("logit") is LINKS["logit"]
 
 
@@ -596,11 +705,78 @@ def test_every_link_is_allowed_by_a_family():
 def test_a_link_that_the_family_does_not_have(family):
     y = [0.0, 1.0, 1.0] if family.counts else [0.2, 0.5, 0.3]
     frame = pd.DataFrame({"y": y, "trials": [1.0, 1.0, 1.0]})
+    response = RESPONSE.get(family.name, "y")
+    allowed = ", ".join(sorted(family.links))
     with pytest.raises(hm.ModelError) as info:
-        hm.model(frame, f"{RESPONSE.get(family.name, 'y')} ~ 1", family=family.name, link="sqrt")
-    message = str(info.value)
-    assert message.startswith("unknown link 'sqrt'.")
-    assert message.endswith(f"Allowed: {', '.join(sorted(family.links))}.")
+        hm.model(frame, f"{response} ~ 1", family=family.name, link="square")
+    assert str(info.value).startswith("unknown link 'square'.")
+    assert str(info.value).endswith(f"Allowed: {allowed}.")
+    with pytest.raises(hm.ModelError) as info:
+        hm.model(frame, f"{response} ~ 1", family=family.name, link="logm1")
+    assert str(info.value) == (
+        f"link 'logm1' (of values above 1) does not fit the mean of family {family.name!r}. "
+        f"Links that do: {allowed}."
+    )
+
+
+def test_degrees_of_freedom_with_a_formula_are_above_one():
+    parts = hm.formula("y ~ 1", nu="~ x")
+    frame = pd.DataFrame({"y": [1.0, 2.0, 4.0], "x": [0.0, 1.0, 3.0]})
+    model = hm.model(frame, parts, family="student")
+    assert model.specification.others[0].link.name == "logm1"
+    assert model.priors.loc["nu_Intercept", "prior"] == "normal(1.386, 2.5)"  # log(5 - 1)
+    likelihood = model._joint.functions.likelihood
+    given = [tf.constant(1.3, tf.float64), tf.constant([-1.0, 0.5, 2.0], tf.float64)]
+    found = likelihood(model._joint.data, tf.zeros([3], tf.float64), *given).log_prob(frame["y"])
+    close(found, stats.t.logpdf(frame["y"], 1 + np.exp(given[1]), 0, 1.3))
+
+
+PARTIAL = [(f.name, n) for f in FAMILIES.values() for n in f.links if LINKS[n].partial]
+
+
+@pytest.mark.parametrize(
+    ("family", "name"), [c for c in PARTIAL if SPACE[c[0]] == "positive"], ids=str
+)
+def test_linear_predictors_out_of_range_have_no_density(family, name):
+    """The engine refuses what is not finite, and says where; it must not be a wrong number."""
+    rows = grid(FAMILIES[family], [-2.0, -1e-9])
+    log_prob = likelihood(FAMILIES[family], name, rows)
+    value, gradient = value_and_gradient(log_prob, tf.constant(rows["eta"].to_numpy()))
+    assert (~np.isfinite(value) | ~np.isfinite(gradient)).all()
+
+
+@pytest.mark.parametrize(("family", "name"), [*PARTIAL, ("poisson", "sqrt")], ids=str)
+def test_chains_start_in_the_range_of_a_link(family, name):
+    y = stats.gamma(2.0, scale=2.5).rvs(60, random_state=1)
+    y = np.round(y) if FAMILIES[family].counts else y
+    frame = pd.DataFrame({"y": y, "x": np.tile([0.0, 1.0], 30), "g": np.repeat(list("abc"), 20)})
+    model = hm.model(frame, "y ~ x + (1 | g)", family=family, link=name)
+    assert model.specification.start == pytest.approx(
+        {"inverse": 1 / y.mean(), "1/mu^2": y.mean() ** -2, "sqrt": y.mean() ** 0.5}[name]
+    )
+    slope = {"inverse": y.mean() ** -2, "1/mu^2": 2 / y.mean() ** 3, "sqrt": y.mean() ** -0.5 / 2}
+    prior = model.priors.loc["Intercept", "prior"]
+    scale = float(prior.removesuffix(")").split(", ")[1])
+    assert scale == pytest.approx(2.5 * y.std() * slope[name], rel=1e-3)
+    plan = model.plan()
+    centre = tf.constant(plan.start()[0][None])
+    assert np.isfinite(plan.log_density(centre, plan.arguments)).all()
+
+
+def test_a_fit_with_a_partial_link():
+    rng = np.random.default_rng(4)
+    x = np.tile([0.0, 1.0], 150)
+    frame = pd.DataFrame({"x": x, "y": rng.gamma(4.0, 1 / (4.0 * (0.2 + 0.3 * x)))})
+    fit = hm.fit(frame, "y ~ x", family="gamma", link="inverse", seed=1, progress=False)
+    assert fit.check().ok
+    # The means of the two cells are all that the two coefficients tell.
+    cells = 1 / frame.groupby("x")["y"].mean()
+    found = fit.posterior
+    assert float(found["Intercept"].mean()) == pytest.approx(cells[0], rel=0.03)
+    assert float(found["x"].mean()) == pytest.approx(cells[1] - cells[0], rel=0.1)
+    assert "1 / mu[i]^2 = " in str(
+        hm.model(frame, "y ~ x", family="inverse_gaussian", link="1/mu^2").equations()
+    )
 
 
 @pytest.mark.parametrize(("name", "guess"), [("guassian", "gaussian"), ("Poisson", "poisson")])
@@ -661,6 +837,9 @@ def with_sigma(prior="exponential(1)", **options):
         ({"parameters": {"a b": hm.FamilyParameter("exponential(1)")}}, "is not a Python identif"),
         ({"parameters": with_sigma("exponental(1)")}, "'sigma', 'exponental(1)': unknown distrib"),
         ({"parameters": with_sigma("exponential({mean})")}, "may have {sd}, {per_sd} and {least}"),
+        ({"parameters": with_sigma(links=("identity",))}, "parameter 'sigma' is positive, which"),
+        ({"parameters": with_sigma(links=("lgo",))}, "which link 'lgo' does not fit. Links"),
+        ({"location": False}, "its mean is a probability, which link 'identity' (of values any"),
         ({"parameters": with_sigma(support="unit")}, "unknown support. Allowed: positive"),
         ({"parameters": with_sigma(support="probability")}, "typical=1 is not inside its support"),
         ({"totals": 'data["total"] * {mean}'}, "its totals are not sums of its log-likelihood"),

@@ -267,7 +267,7 @@ def test_levels_in_their_order(frame):
         ({}, {"priors": {"Intercept": "normal(0, 1)"}}, hm.PriorError, "no parameter or class 'Intercept'"),  # noqa: E501
         ({}, {"formula": "censored(y, x) ~ 1"}, hm.ModelError, "cannot be censored"),
         ({}, {"formula": hm.formula("y ~ x", threshold="~ x")}, hm.ModelError, "'threshold' has one value for each pair of categories"),  # noqa: E501
-        ({}, {"link": "log"}, hm.ModelError, "unknown link 'log'"),
+        ({}, {"link": "log"}, hm.ModelError, "link 'log' (of values above 0) does not fit the mean of family 'cumulative'"),  # noqa: E501
     ],
 )  # fmt: skip
 def test_bad_input(changed, given, error, says):
