@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from hiermod.formula.design import Term
 from hiermod.models.links import Link
+from hiermod.models.priors import Prior
 from hiermod.models.specification import GroupEffects, Parameter, Predictor, Shrunk, Specification
 
 
@@ -102,6 +103,10 @@ class _Text:
     def at_means(self, intercept: str) -> str:
         return f"{intercept} at means"
 
+    def element(self, name: str, label: str) -> str:
+        """One coefficient of a term."""
+        return f"{name}[{label}]"
+
     def scales(self, key: str) -> str:
         """The scales of coefficients that share a shrinkage prior."""
         return f"s_{key}"
@@ -193,6 +198,9 @@ class _Latex:
     def at_means(self, intercept: str) -> str:
         return rf"{intercept}_{{\text{{at means}}}}"
 
+    def element(self, name: str, label: str) -> str:
+        return rf"{{{name}}}_{{[{_tex(label)}]}}"
+
     def scales(self, key: str) -> str:
         return rf"\mathbf{{s}}^{{{_tex(key)}}}"
 
@@ -241,18 +249,24 @@ def _lines(s: Specification, n: _Text | _Latex) -> Iterator[tuple[str, str, str]
     blocks = {m.name: b for p in s.predictors for b in p.shrunk for m in b.members}
     intercepts = {p.intercept: p for p in s.predictors if p.center and p.common}
     for p in s.parameters:
-        name, _, rest = p.prior.text.partition("(")
-        inside, _, cut = rest.rpartition(")")
         left = n.parameter(p)
         if p in intercepts:
             left = n.at_means(left)
             yield left, "=", " + ".join([n.parameter(p), *_sums(intercepts[p], n, n.mean_of)])
         if p.prior.shrinkage:
             yield from _shrunk(blocks[p.name], p, n)
-        elif p.prior.constant:
-            yield left, "=", inside
+        elif p.prior.elements:
+            for label, prior in zip(p.labels, p.prior.elements, strict=True):
+                yield n.element(left, label), *_prior(prior, n)
         else:
-            yield left, "~", n.call(name, inside) + n.note(cut)
+            yield left, *_prior(p.prior, n)
+
+
+def _prior(prior: Prior, n: _Text | _Latex) -> tuple[str, str]:
+    """Sign and right side of the line of a prior."""
+    name, _, rest = prior.text.partition("(")
+    inside, _, cut = rest.rpartition(")")
+    return ("=", inside) if prior.constant else ("~", n.call(name, inside) + n.note(cut))
 
 
 def _effects(g: GroupEffects, n: _Text | _Latex) -> Iterator[tuple[str, str, str]]:
