@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from hiermod.formula.design import Term
 from hiermod.models.links import Link
+from hiermod.models.priors import Prior
 from hiermod.models.specification import GroupEffects, Parameter, Predictor, Shrunk, Specification
 
 
@@ -104,6 +105,10 @@ class _Text:
     def at_means(self, intercept: str) -> str:
         return f"{intercept} at means"
 
+    def element(self, name: str, label: str) -> str:
+        """One coefficient of a term."""
+        return f"{name}[{label}]"
+
     def scales(self, key: str) -> str:
         """The scales of coefficients that share a shrinkage prior."""
         return f"s_{key}"
@@ -195,6 +200,9 @@ class _Latex:
     def at_means(self, intercept: str) -> str:
         return rf"{intercept}_{{\text{{at means}}}}"
 
+    def element(self, name: str, label: str) -> str:
+        return rf"{{{name}}}_{{[{_tex(label)}]}}"
+
     def scales(self, key: str) -> str:
         return rf"\mathbf{{s}}^{{{_tex(key)}}}"
 
@@ -247,8 +255,6 @@ def _lines(s: Specification, n: _Text | _Latex) -> Iterator[tuple[str, str, str]
         yield from _effects(g, n)
     blocks = {m.name: b for p in s.predictors for b in p.shrunk for m in b.members}
     for p in s.parameters:
-        name, _, rest = p.prior.text.partition("(")
-        inside, _, cut = rest.rpartition(")")
         left = n.parameter(p)
         if p.name in s.at_means:
             left = n.at_means(left)
@@ -256,11 +262,19 @@ def _lines(s: Specification, n: _Text | _Latex) -> Iterator[tuple[str, str, str]
             yield left, "=", (" - " if p is s.thresholds else " + ").join(sums)
         if p.prior.shrinkage:
             yield from _shrunk(blocks[p.name], p, n)
-        elif p.prior.constant:
-            yield left, "=", inside
+        elif p.prior.elements:
+            for label, prior in zip(p.labels, p.prior.elements, strict=True):
+                yield n.element(left, label), *_prior(prior, n)
         else:
-            ascending = "   ascending" if p.support == "ordered" else ""
-            yield left, "~", n.call(name, inside) + n.note(cut + ascending)
+            sign, right = _prior(p.prior, n)
+            yield left, sign, right + n.note("   ascending" if p.support == "ordered" else "")
+
+
+def _prior(prior: Prior, n: _Text | _Latex) -> tuple[str, str]:
+    """Sign and right side of the line of a prior."""
+    name, _, rest = prior.text.partition("(")
+    inside, _, cut = rest.rpartition(")")
+    return ("=", inside) if prior.constant else ("~", n.call(name, inside) + n.note(cut))
 
 
 def _effects(g: GroupEffects, n: _Text | _Latex) -> Iterator[tuple[str, str, str]]:

@@ -120,6 +120,8 @@ class Prior:
         What it is truncated to, and the probability that the whole has there.
     shrinkage : Shrinkage, optional
         What standardised values are multiplied by; `distribution` and `arguments` are then theirs.
+    elements : tuple of Prior
+        Of coefficients of one term whose distributions differ; there is nothing else then.
     """
 
     text: str
@@ -129,11 +131,13 @@ class Prior:
     custom: Any = None
     bounds: tuple[float, ...] = ()
     shrinkage: Shrinkage | None = None
+    elements: tuple[Prior, ...] = ()
 
     @property
     def numbers(self) -> tuple[Any, ...]:
         """The arguments, and bounds if there are any."""
-        return (*self.arguments, *self.bounds)
+        inner = (number for element in self.elements for number in element.numbers)
+        return (*inner, *self.arguments, *self.bounds)
 
     @property
     def constant(self) -> bool:
@@ -154,6 +158,61 @@ def make(name: str, *arguments: Any, source: str) -> Prior:
         for a in arguments
     )
     return Prior(f"{name}({shown})", source, DISTRIBUTIONS[name], tuple(arguments))
+
+
+def joined(given: Mapping[int, Prior], others: Prior, size: int) -> Prior:
+    """The prior of a term with several coefficients, some of which have priors of their own.
+
+    Parameters
+    ----------
+    given : mapping from int
+        By the place of the coefficient.
+    others : Prior
+        Of the other coefficients.
+    size : int
+        Number of coefficients.
+
+    Raises
+    ------
+    PriorError
+        If they have not all the same support.
+
+    Examples
+    --------
+    >>> normal, other = make("normal", 0.0, 2.0, source="default"), parse("cauchy(0, 1)", "f[b]")
+    >>> joined({1: parse("normal(0, 1)", "f[b]")}, normal, 2).text
+    'normal(0, [2, 1])'
+    >>> joined({1: other}, normal, 2).text
+    '[normal(0, 2), cauchy(0, 1)]'
+    """
+    elements = [given.get(i) or _element(others, i) for i in range(size)]
+    first = elements[0]
+    for prior in given.values():
+        if any((support(e), ends(e)) != (support(prior), ends(prior)) for e in elements):
+            raise PriorError(
+                f"prior of {prior.source!r}, {prior.text!r}, does not fit: all coefficients of a "
+                "term must have the same bounds, or none, and none may be constant. Give the term "
+                "a prior with these bounds too, or make a column of its own for the coefficient."
+            )
+    if first.distribution and all(
+        e.distribution == first.distribution and not e.bounds for e in elements
+    ):
+        columns = [tuple(map(float, c)) for c in zip(*(e.arguments for e in elements), strict=True)]
+        numbers = [c[0] if len({*c}) == 1 else c for c in columns]
+        made = make(first.distribution.name, *numbers, source=others.source)
+        cut = ", cut at 0" * (first.distribution in HALVES.values())
+        return replace(made, text=made.text + cut, distribution=first.distribution)
+    text = f"[{', '.join(e.text for e in elements)}]"
+    return Prior(text, others.source, None, elements=tuple(elements))
+
+
+def _element(prior: Prior, i: int) -> Prior:
+    """The prior of one coefficient, of a prior with numbers for each."""
+    if not any(isinstance(a, tuple) for a in prior.arguments):
+        return prior
+    assert prior.distribution
+    numbers = [a[i] if isinstance(a, tuple) else a for a in prior.arguments]
+    return make(prior.distribution.name, *numbers, source=prior.source)
 
 
 _CALL = re.compile(r"\s*([A-Za-z_]\w*)\s*\(.*\)\s*$", re.DOTALL)
@@ -360,6 +419,8 @@ def custom_source(distribution: Any) -> str:
 
 def support(prior: Prior) -> str:
     """Support of a prior, as of a `Distribution`; also ``"half-line"``, another than (0, inf)."""
+    if prior.elements:
+        return support(prior.elements[0])
     if prior.distribution is not None and not prior.bounds:
         return prior.distribution.support
     low, high = np.isinf(ends(prior))
@@ -437,7 +498,7 @@ def check_probability(prior: Prior, name: str) -> None:
         )
 
 
-def source(prior: Prior, numbers: str | None) -> str:
+def source(prior: Prior, numbers: str | None, first: int = 0) -> str:
     """Source of the TFP distribution of a prior.
 
     Parameters
@@ -445,6 +506,8 @@ def source(prior: Prior, numbers: str | None) -> str:
     prior : Prior
     numbers : str or None
         Expression that the arguments are read from by position; None writes them out.
+    first : int
+        Position of the first of them.
 
     Examples
     --------
@@ -453,10 +516,17 @@ def source(prior: Prior, numbers: str | None) -> str:
     >>> source(parse("normal(0, 1.5)", "x"), 'prior["x"]')
     'tfd.Normal(loc=prior["x"][0], scale=prior["x"][1])'
     """
+    if prior.elements:
+        parts = []
+        for element in prior.elements:
+            parts.append(source(element, numbers, first))
+            first += len(element.numbers)
+        return f"tfd.Blockwise([{', '.join(parts)}])"
     if prior.distribution is None:
         return custom_source(prior.custom)
     values = [
-        _number(a) if numbers is None else f"{numbers}[{i}]" for i, a in enumerate(prior.numbers)
+        _number(a) if numbers is None else f"{numbers}[{i}]"
+        for i, a in enumerate(prior.numbers, first)
     ]
     pairs = zip(prior.distribution.arguments, values, strict=False)
     whole = f"tfd.{prior.distribution.tfp}({', '.join(f'{k}={v}' for k, v in pairs)})"
@@ -477,6 +547,8 @@ def _number(value: Any) -> str:
 
 def ends(prior: Prior) -> tuple[float, float]:
     """Ends of the support of a scalar prior."""
+    if prior.elements:
+        return ends(prior.elements[0])
     if prior.distribution is None:
         bijector = prior.custom.experimental_default_event_space_bijector()
         # Far out, where maps onto half-lines and intervals have reached their ends.
@@ -498,7 +570,9 @@ def ends(prior: Prior) -> tuple[float, float]:
     )
 
 
-def merge(priors: Mapping[str, Any] | None, allowed: Collection[str]) -> dict[str, Prior]:
+def merge(
+    priors: Mapping[str, Any] | None, allowed: Collection[str], elements: Collection[str]
+) -> dict[str, Prior]:
     """Read a user's ``priors=`` and check its keys.
 
     Parameters
@@ -506,6 +580,8 @@ def merge(priors: Mapping[str, Any] | None, allowed: Collection[str]) -> dict[st
     priors : mapping, optional
     allowed : collection of str
         Every name and class that the model has.
+    elements : collection of str
+        Names of single coefficients of terms that have several.
 
     Raises
     ------
@@ -520,9 +596,10 @@ def merge(priors: Mapping[str, Any] | None, allowed: Collection[str]) -> dict[st
         )
     for written, value in (priors or {}).items():
         key = label(written)
-        if key not in allowed:
+        if key not in allowed and key not in elements:
+            known = [*allowed, *(elements if "[" in key else ())]
             raise PriorError(
-                f"there is no parameter or class {key!r} in the model. {did_you_mean(key, allowed)}"
+                f"there is no parameter or class {key!r} in the model. {did_you_mean(key, known)}"
             )
         out[key] = read(value, key)
     return out

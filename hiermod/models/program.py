@@ -323,6 +323,8 @@ def _prior(p: Parameter, literal: bool) -> str:
         return f"tfd.Dirichlet({one} * np.ones({len(p.labels)}), name={p.identifier!r})"
     if not p.labels:
         return f"{distribution[:-1]}, name={p.identifier!r})"
+    if p.prior.elements:
+        return f"{distribution[:-1]}, name={p.identifier!r})"
     if any(isinstance(a, tuple) for a in p.prior.arguments):
         return (
             f"tfd.Independent({distribution}, reinterpreted_batch_ndims=1, name={p.identifier!r})"

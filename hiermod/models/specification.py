@@ -48,6 +48,8 @@ class Parameter:
     of : str
         The parameter of the family whose linear predictor it belongs to; empty for the mean.
     prior : Prior
+    own : tuple of Prior
+        Those of single elements, whose source is their name.
     """
 
     name: str
@@ -58,6 +60,17 @@ class Parameter:
     size: int = 0
     support: str = "real"
     of: str = ""
+    own: tuple[Prior, ...] = ()
+
+    @property
+    def elements(self) -> tuple[str, ...]:
+        """Names of elements that can have priors of their own, as in summaries: ``f[b]``.
+
+        Ordered numbers share one: sorted draws of it are drawn from their prior.
+        """
+        if self.support == "ordered":
+            return ()
+        return tuple(label(f"{self.name}[{name}]") for name in self.labels)
 
     @property
     def kind(self) -> str:
@@ -169,7 +182,7 @@ class Shrunk:
     @property
     def labels(self) -> tuple[str, ...]:
         """A label for each coefficient."""
-        return tuple(element(p, label) for p in self.members for label in p.labels or ("",))
+        return tuple(name for p in self.members for name in p.elements or (p.name,))
 
     def slices(self) -> Iterator[int | slice]:
         """Of each member among the coefficients: its place, or those of its elements."""
@@ -177,11 +190,6 @@ class Shrunk:
         for p in self.members:
             yield slice(begin, begin + len(p.labels)) if p.labels else begin
             begin += max(len(p.labels), 1)
-
-
-def element(p: Parameter, label: str) -> str:
-    """Name of a coefficient, as in summaries: ``f[b]``."""
-    return f"{p.name}[{label}]" if label else p.name
 
 
 @dataclass(frozen=True)
@@ -410,7 +418,8 @@ def specify(
             drafts.append(Parameter(name, name, "auxiliary", labels, prior, support=support))
     if not drafts:
         raise ModelError("the model has no parameters: add an intercept or a predictor.")
-    given = priors.merge(priors_, {key for d in drafts for key in (d.kind, d.name)})
+    elements = {name for d in drafts if not d.size for name in d.elements}
+    given = priors.merge(priors_, {key for d in drafts for key in (d.kind, d.name)}, elements)
     made = {d.name: _with_prior(d, given) for d in drafts}
     unit = made.get("sigma") if chosen[""].name == "identity" else None
     shrunk = {
@@ -652,7 +661,22 @@ def _name_of(group: Group, end: str, longer: bool) -> str:
 
 def _with_prior(draft: Parameter, given: Mapping[str, Prior]) -> Parameter:
     """The draft with the user's prior, if there is one, checked for its support."""
-    prior = given.get(draft.name) or given.get(draft.kind) or draft.prior
+    prior = _fitting(given.get(draft.name) or given.get(draft.kind) or draft.prior, draft)
+    own = {i: _fitting(given[n], draft) for i, n in enumerate(draft.elements) if n in given}
+    if not own:
+        return replace(draft, prior=prior)
+    for shrinking in (p for p in (prior, *own.values()) if p.shrinkage):
+        raise PriorError(
+            f"prior of {shrinking.source!r}, {shrinking.text!r}, is for all coefficients of "
+            f"{draft.name!r}, of which some have priors of their own. Give {draft.name!r} a prior "
+            "without parameters of its own, such as normal(0, 1)."
+        )
+    whole = priors.joined(own, prior, len(draft.labels))
+    return replace(draft, prior=whole, own=tuple(own.values()))
+
+
+def _fitting(prior: Prior, draft: Parameter) -> Prior:
+    """A prior, checked for what a parameter needs, and cut to it."""
     has, wants = priors.support(prior), draft.support
     kind = "correlation" if draft.role == "group_cor" else wants
     if kind != has and {kind, has} & {"correlation", "simplex"}:
@@ -671,10 +695,10 @@ def _with_prior(draft: Parameter, given: Mapping[str, Prior]) -> Parameter:
     elif prior.constant:
         priors.check_constant(prior, wants, draft.name)
     elif wants == "positive":
-        prior = priors.on_positive(prior, draft.name)
+        return priors.on_positive(prior, draft.name)
     elif wants == "probability":
         priors.check_probability(prior, draft.name)
-    return replace(draft, prior=prior)
+    return prior
 
 
 def _forms(
@@ -785,4 +809,8 @@ def prior_table(specification: Specification) -> pd.DataFrame:
         if p.name in at_means:
             source += "; at predictors' means" if at_means[p.name] else "; at predictors = 0"
         rows.append({"parameter": p.name, "class": p.kind, "prior": p.prior.text, "source": source})
+        rows += [
+            {"parameter": one.source, "class": p.kind, "prior": one.text, "source": "yours"}
+            for one in p.own
+        ]
     return pd.DataFrame(rows).set_index("parameter")

@@ -216,6 +216,13 @@ def test_a_factor_among_effects_by_kind():
     np.testing.assert_allclose(u[:, KIND == "b"], [[2.0] * 3, [4.0] * 3])
 
 
+def test_a_kind_of_levels_has_a_prior_of_its_own():
+    priors = {"group_sigma": "exponential(2)", "1|g_sigma[b]": "exponential(5)"}
+    model = hm.model(data(), "y ~ 1 + (1 | gr(g, by=kind))", priors=priors)
+    assert model.priors.loc["1|g_sigma", "prior"] == "exponential([2, 5])"
+    assert model.priors.loc["1|g_sigma[b]", "source"] == "yours"
+
+
 def test_a_second_student_term_of_a_factor_has_its_own_df():
     formula = 'y ~ 1 + (1 | gr(g, dist="student")) + (0 + x | gr(g, dist="student"))'
     assert {"g_df", "x|g_df"} <= set(hm.model(data(), formula).priors.index)

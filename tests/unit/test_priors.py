@@ -345,6 +345,95 @@ def test_a_name_wins_over_its_class_in_either_order():
         ]
 
 
+# --- single coefficients of a term --------------------------------------------------------------
+
+
+def by_element(model, name):
+    """log density of a part, of values 0.3, 0.6, ..., one after the other changed."""
+    joint = model.joint
+    parts = dict(zip(model.joint_names, joint.model, strict=False))
+    size = len(next(p.labels for p in model.specification.parameters if p.identifier == name))
+    values = 0.3 * np.arange(1, size + 1)
+    return values, float(parts[name].log_prob(values))
+
+
+def test_a_coefficient_of_a_factor_has_a_prior_of_its_own():
+    model = hm.model(data(), "y ~ x + f", priors={"f[c]": "normal(1, 0.5)"})
+    scale = 2.5 * np.std(data()["y"])
+    table = model.priors
+    assert table.loc["f", "prior"] == f"normal([0, 1], [{scale:.4g}, 0.5])"
+    assert table.loc["f", "source"] == "default, scaled to x"
+    assert table.loc["f[c]"].tolist() == ["common", "normal(1, 0.5)", "yours"]
+    (b, c), found = by_element(model, "f")
+    expected = stats.norm.logpdf(b, 0, scale) + stats.norm.logpdf(c, 1, 0.5)
+    assert found == pytest.approx(expected, rel=1e-12)
+    assert model.plan().notes["integrated"] == "Intercept, x, f"
+
+
+def test_a_coefficient_with_another_distribution():
+    priors_ = {"common": "normal(0, 2)", "f[b]": "student_t(3, 0, 1)", "f[c]": tfd.Normal(1.0, 0.5)}
+    model = hm.model(data(), "y ~ x + f", priors=priors_)
+    assert model.priors.loc["f", "prior"] == ("[student_t(3, 0, 1), Normal(loc=1.0, scale=0.5)]")
+    (b, c), found = by_element(model, "f")
+    expected = stats.t.logpdf(b, 3, 0, 1) + stats.norm.logpdf(c, 1, 0.5)
+    assert found == pytest.approx(expected, rel=1e-12)
+    assert model.plan().notes["integrated"].startswith("Intercept, x; not f")
+    lines = [" ".join(line.split()) for line in str(model.equations()).splitlines()]
+    assert "f[b] ~ student_t(3, 0, 1)" in lines
+    scope = {}
+    exec(model.code(), scope)
+    drawn = model.joint.sample(3, seed=tf.constant([1, 2], tf.int32))
+    np.testing.assert_allclose(scope["joint"].log_prob(drawn), model.joint.log_prob(drawn))
+    fit = model.fit(chains=2, warmup=100, draws=100, seed=1, progress=False, shortcuts=False)
+    assert fit.posterior["f"].dims == ("chain", "draw", "f_dim")
+
+
+def test_single_standard_deviations_of_groups():
+    priors_ = {"f|g_sigma[b]": "normal(0, 1)", "f|g_sigma[c]": "student_t(3, 0, 2)"}
+    model = hm.model(data(), "y ~ 1 + (0 + f || g)", priors=priors_)
+    rate = 1 / np.std(data()["y"])
+    assert model.priors.loc["f|g_sigma", "prior"] == (
+        f"[exponential({rate:.4g}), normal(0, 1), cut at 0, student_t(3, 0, 2), cut at 0]"
+    )
+    (a, b, c), found = by_element(model, "sigma_g_f")
+    expected = stats.expon.logpdf(a, scale=1 / rate) + stats.halfnorm.logpdf(b)
+    expected += stats.t.logpdf(c, 3, 0, 2) + np.log(2)
+    assert found == pytest.approx(expected, rel=1e-12)
+    centre, _ = model._joint.start()
+    assert np.isfinite(centre).all()
+    priors_ = {"group_sigma": "normal(0, 2)", "f|g_sigma[b]": "normal(0, 1)"}
+    same = hm.model(data(), "y ~ 1 + (0 + f || g)", priors=priors_)
+    assert same.priors.loc["f|g_sigma", "prior"] == "half_normal([2, 1, 2])"
+
+
+def test_an_element_of_a_default_with_a_number_for_each():
+    model = hm.model(data(), "y ~ f:x", priors={"f:x[b]": "normal(0, 1)"})
+    whole = hm.model(data(), "y ~ f:x").specification.common[0].prior.arguments[1]
+    assert model.specification.common[0].prior.arguments == (0.0, (whole[0], 1.0, whole[2]))
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (
+            {"f[d]": "normal(0, 1)"},
+            "no parameter or class 'f[d]' in the model. Did you mean 'f[c]'",
+        ),
+        ({"f[b]": "normal(0, 1, lb=0)"}, "all coefficients of a term must have the same bounds"),
+        ({"f[b]": "constant(0)"}, "none may be constant"),
+        ({"f[b]": "lkj(2)"}, "it needs a distribution of numbers"),
+        ({"common": "horseshoe()", "f[b]": "normal(0, 1)"}, "is for all coefficients of 'f'"),
+        ({"f[b]": "normal(0, exponential(1))"}, "is for all coefficients of 'f'"),
+        ({"f[b": "normal(0, 1)"}, "no parameter or class"),
+    ],
+)
+def test_a_prior_that_a_single_coefficient_cannot_have(given, says):
+    with pytest.raises(hm.PriorError) as info:
+        hm.model(data(), "y ~ x + f", priors=given)
+    assert says in str(info.value)
+    assert "'f" in str(info.value) or "common" in str(info.value)
+
+
 @pytest.mark.parametrize("name", ["common", "sigma", "draw", "f_dim"])
 def test_a_column_named_like_another_part_is_refused(name):
     frame = data().rename(columns={"x": name})
