@@ -27,7 +27,6 @@ _REJECTED: dict[str, tuple[str, str]] = {
     "as.factor": ("as.factor() is R's", "Use C(x)."),
     "s": (f"s() {_LATER}", "Use a basis such as bs(x, df=5) or cr(x, df=5)."),
     "t2": (f"t2() {_LATER}", "Use a basis such as bs(x, df=5) or cr(x, df=5)."),
-    "ns": ("ns() is R's", "Use the natural cubic spline cr(x, df=5)."),
     "gp": (f"gp() {_LATER}", "Use a basis such as bs(x, df=5) or cr(x, df=5)."),
     "hsgp": (f"hsgp() {_LATER}", "Use a basis such as bs(x, df=5) or cr(x, df=5)."),
     "mo": (f"mo() {_LATER}", "Use C(x), or x as a number."),

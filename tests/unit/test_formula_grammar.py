@@ -206,7 +206,6 @@ REFUSED = [
     # functions
     ("y ~ factor(x)", "factor", "factor() is R's", "C(x)"),
     ("y ~ as.factor(x)", "as.factor", "as.factor() is R's", "C(x)"),
-    ("y ~ ns(x, 3)", "ns", "ns() is R's", "cr(x, df=5)"),
     *[
         (f"y ~ {name}(x)", name, f"{name}() is not supported yet", "")
         for name in ("s", "t2", "mo", "gp", "hsgp", "me", "mi", "mm", "gr", "cs")
