@@ -91,6 +91,27 @@ class Group:
 
 
 @dataclass(frozen=True)
+class Smooth:
+    """The penalised part of a smooth: columns whose coefficients share a standard deviation.
+
+    What the penalty leaves free, a straight line, is a common term.
+
+    Attributes
+    ----------
+    name : str
+        As written: ``"s(x)"``, ``"s(x, by=f)"``.
+    levels : tuple of str
+        Of a factor that it is by, with a smooth and a standard deviation each; else empty.
+    Z : float64 array, shape (N, K) or (N, J, K)
+        The columns, for every level; zero in the rows of other levels.
+    """
+
+    name: str
+    levels: tuple[str, ...]
+    Z: FloatArray
+
+
+@dataclass(frozen=True)
 class Response:
     """The left-hand side.
 
@@ -164,6 +185,7 @@ class Design:
     terms : tuple of Term
         The common terms; their columns are those of `X`.
     groups : tuple of Group
+    smooths : tuple of Smooth
     offset : float64 array, shape (N,), optional
     rows : array, shape (N,)
         Labels of the rows of the data frame that were used.
@@ -183,6 +205,7 @@ class Design:
     X: FloatArray
     terms: tuple[Term, ...]
     groups: tuple[Group, ...]
+    smooths: tuple[Smooth, ...]
     offset: FloatArray | None
     rows: NDArray[Any]
     positions: NDArray[np.int64]

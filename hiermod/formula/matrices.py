@@ -27,6 +27,7 @@ from hiermod.formula.grammar import parse
 from hiermod.formula.groups import Grouping, grouping, level_index
 from hiermod.formula.nodes import Call, Name, Node, Scope
 from hiermod.formula.records import Formula
+from hiermod.formula.smooths import SmoothBasis, smooth_basis, with_smooths
 from hiermod.formula.tokens import fail
 
 
@@ -46,6 +47,7 @@ class State:
         One for every group.
     groupings : tuple of Grouping
         One for every group.
+    smooths : tuple of SmoothBasis
     """
 
     functions: Functions
@@ -54,6 +56,7 @@ class State:
     common: Basis
     effects: tuple[Basis, ...]
     groupings: tuple[Grouping, ...]
+    smooths: tuple[SmoothBasis, ...]
 
 
 def design(
@@ -119,14 +122,17 @@ def design(
     scope = Scope(formula.text, rows, table)
     X, common = coder.code(formula.common, formula.intercept)
     groups, groupings, effects = _groups(formula, coder, frame)
-    _check_common(X, common.terms, formula)
+    bases = tuple(smooth_basis(part, scope) for part in formula.smooths)
+    X, terms, smooths = with_smooths(X, common.terms, bases, scope)
+    _check_common(X, terms, formula)
     return Design(
         formula=formula,
         response=_response(formula, scope, values=response, trials=response),
         intercept=formula.intercept,
         X=X,
-        terms=common.terms,
+        terms=terms,
         groups=groups,
+        smooths=smooths,
         offset=_offset(formula, scope),
         rows=frame.index.to_numpy(),
         positions=used,
@@ -138,6 +144,7 @@ def design(
             common,
             effects,
             groupings,
+            bases,
         ),
     )
 
@@ -194,7 +201,8 @@ def _prefixed(part: Design, name: str) -> Design:
         return tuple(replace(t, name=f"{name}_{t.name}") for t in terms)
 
     groups = tuple(replace(g, effects=named(g.effects)) for g in part.groups)
-    return replace(part, terms=named(part.terms), groups=groups)
+    smooths = tuple(replace(s, name=f"{name}_{s.name}") for s in part.smooths)
+    return replace(part, terms=named(part.terms), groups=groups, smooths=smooths)
 
 
 def new_design(design: Design, data: pd.DataFrame, *, response: bool = False) -> Design:
@@ -236,6 +244,7 @@ def new_design(design: Design, data: pd.DataFrame, *, response: bool = False) ->
     scope = Scope(formula.text, rows, state.functions, state.memory)
     X = state.common.evaluate(rows)
     checks.check_terms_finite(X, state.common.terms)
+    X, _, smooths = with_smooths(X, state.common.terms, state.smooths, scope)
     groups = tuple(
         replace(group, index=level_index(factor, frame), Z=basis.evaluate(rows))
         for group, factor, basis in zip(design.groups, state.groupings, state.effects, strict=True)
@@ -247,6 +256,9 @@ def new_design(design: Design, data: pd.DataFrame, *, response: bool = False) ->
         response=_response(formula, scope, values=response, trials=response or bool(trials)),
         X=X,
         groups=groups,
+        smooths=tuple(
+            replace(new, name=old.name) for new, old in zip(smooths, design.smooths, strict=True)
+        ),
         offset=_offset(formula, scope),
         rows=frame.index.to_numpy(),
         positions=used,

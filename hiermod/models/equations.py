@@ -7,7 +7,13 @@ from dataclasses import dataclass
 
 from hiermod.formula.design import Term
 from hiermod.models.links import Link
-from hiermod.models.specification import GroupEffects, Parameter, Predictor, Specification
+from hiermod.models.specification import (
+    GroupEffects,
+    Parameter,
+    Predictor,
+    SmoothEffects,
+    Specification,
+)
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,16 @@ class _Text:
     def levels(self, g: GroupEffects) -> str:
         return f"   for j = 1..{len(g.group.levels)}"
 
+    def smooth(self, s: SmoothEffects) -> str:
+        """The penalised part of a smooth in a row."""
+        return f"sum({s.smooth.name} * basis[i])"
+
+    def coefficient(self, s: SmoothEffects) -> tuple[str, str, str]:
+        """One coefficient of a smooth; its standard deviation; which there are."""
+        j = "j, " * bool(s.sigma.labels)
+        sizes = f"j = 1..{s.shape[0]}, " * bool(j) + f"k = 1..{s.shape[-1]}"
+        return f"{s.smooth.name}[{j}k]", s.sigma.name + "[j]" * bool(j), f"   for {sizes}"
+
     def note(self, text: str) -> str:
         return text
 
@@ -114,7 +130,7 @@ class _Latex:
             return rf"\alpha^{{{_tex(p.of)}}}" if p.of else r"\alpha"
         if p.role == "common":
             return rf"\beta_{{{_tex(p.name)}}}"
-        if p.role == "group_sigma":
+        if p.role in ("group_sigma", "smooth_sigma"):
             return rf"\sigma_{{{_tex(p.name.removesuffix('_sigma'))}}}"
         if p.role == "group_cor":
             return rf"\mathbf{{R}}_{{{_tex(p.name.removesuffix('_cor'))}}}"
@@ -157,6 +173,18 @@ class _Latex:
 
     def levels(self, g: GroupEffects) -> str:
         return rf"\quad j = 1, \ldots, {len(g.group.levels)}"
+
+    def smooth(self, s: SmoothEffects) -> str:
+        """The penalised part of a smooth in a row."""
+        name, j = _tex(s.smooth.name), "j" * bool(s.sigma.labels)
+        return rf"\sum_{{{j}k}} b^{{{name}}}_{{{j}k}} B^{{{name}}}_{{i{j}k}}"
+
+    def coefficient(self, s: SmoothEffects) -> tuple[str, str, str]:
+        """One coefficient of a smooth; its standard deviation; which there are."""
+        j = "j" * bool(s.sigma.labels)
+        sizes = rf"j = 1, \ldots, {s.shape[0]},\ " * bool(j) + rf"k = 1, \ldots, {s.shape[-1]}"
+        sigma = rf"\sigma_{{{_tex(s.smooth.name)}{', j' * bool(j)}}}"
+        return rf"b^{{{_tex(s.smooth.name)}}}_{{{j}k}}", sigma, rf"\quad {sizes}"
 
     def note(self, text: str) -> str:
         return rf"\text{{{text}}}" if text else ""
@@ -212,6 +240,9 @@ def _lines(s: Specification, n: _Text | _Latex) -> Iterator[tuple[str, str, str]
         yield left, "=", " + ".join(_terms(predictor, n))
     for g in s.every_group:
         yield from _effects(g, n)
+    for one in s.every_smooth:
+        left, sigma, which = n.coefficient(one)
+        yield left, "~", n.call("normal", f"0, {sigma}") + which
     intercepts = {p.intercept: p for p in s.predictors if p.center and p.common}
     for p in s.parameters:
         name, _, rest = p.prior.text.partition("(")
@@ -270,5 +301,6 @@ def _terms(s: Predictor, n: _Text | _Latex) -> Iterator[str]:
                 if effect.kind == "intercept"
                 else f"{of_row}{n.times}{n.column(_column(s.parameter, effect.name))}"
             )
+    yield from map(n.smooth, s.smooths)
     if s.design.offset is not None:
         yield n.column("offset")

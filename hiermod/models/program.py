@@ -15,7 +15,13 @@ from typing import Any
 
 from hiermod.models import decorated, families, priors
 from hiermod.models.links import NAMES
-from hiermod.models.specification import GroupEffects, Parameter, Predictor, Specification
+from hiermod.models.specification import (
+    GroupEffects,
+    Parameter,
+    Predictor,
+    SmoothEffects,
+    Specification,
+)
 
 HEADER = """\
 import numpy as np
@@ -42,6 +48,7 @@ def source(specification: Specification, *, literal: bool = False) -> str:
         ``linear_predictor_<parameter>``), ``likelihood``, ``joint_distribution`` and, if not
         `literal`, ``predict`` (and ``predict_<parameter>``), ``parameters`` and ``totals``. Arrays
         come in through ``data``: ``X`` (P, N), ``Z_<group>`` (K, N), ``index_<group>`` (N,),
+        ``S_<smooth>`` (K, N) or (J, K, N),
         ``offset`` (N,), what `Response.given` names, (N,); ``totals`` has its own, see
         `models.compress`.
     """
@@ -94,7 +101,7 @@ def coefficients(p: Predictor) -> list[str]:
 
 def predictor_arguments(p: Predictor) -> list[str]:
     """Arguments of ``linear_predictor`` after ``data``."""
-    return [*coefficients(p), *map(deviations, p.groups)]
+    return [*coefficients(p), *map(deviations, p.groups), *(f"b_{s.key}" for s in p.smooths)]
 
 
 def parameter_arguments(s: Specification) -> list[str]:
@@ -108,7 +115,7 @@ def parameter_arguments(s: Specification) -> list[str]:
 
 def needs_offset(s: Predictor) -> bool:
     """Whether the predictor adds an offset; a lone intercept needs one to have a row for each."""
-    return s.design.offset is not None or not (s.common or s.groups)
+    return s.design.offset is not None or not (s.common or s.groups or s.smooths)
 
 
 def _scale(g: GroupEffects) -> str:
@@ -147,6 +154,12 @@ def _given(g: GroupEffects, value: str) -> str:
     return f"{made}[..., {g.first}:{g.first + g.shape[0]}, :]" if g.whole else made
 
 
+def _smooth(s: SmoothEffects, value: str) -> str:
+    """Expression of the coefficients of a smooth, from a pattern for the value of a part."""
+    sigma, held = value.format(s.sigma.identifier), value.format(s.identifier)
+    return f"{sigma}[..., tf.newaxis] * {held}" if s.noncentered else held
+
+
 def _linear(s: Predictor) -> str:
     """The effects of the groups and the linear predictor."""
     own = [_effects(g) for g in s.groups if not g.whole]
@@ -157,6 +170,7 @@ def _predict(s: Predictor) -> str:
     """The linear predictor, from the values of the parts of the joint distribution."""
     made = [f'values["{name}"]' for name in coefficients(s)]
     made += [_given(g, 'values["{}"]') for g in s.groups]
+    made += [_smooth(one, 'values["{}"]') for one in s.smooths]
     return (
         f"def predict{s.suffix}(data, values):\n"
         '    """Linear predictor of the rows, from values by name."""\n'
@@ -193,6 +207,9 @@ def _predictor(s: Predictor) -> str:
             terms.append(f"{taken}[..., 0, :]")
         else:
             terms.append(f'tf.reduce_sum({taken} * data["Z_{g.key}"], axis=-2)')
+    for one in s.smooths:
+        axes = len(one.shape)
+        terms.append(f'tf.tensordot(b_{one.key}, data["S_{one.key}"], axes={axes})')
     if needs_offset(s):
         terms.append(f'data["offset{s.suffix}"]')
     lines.append(f"    eta = {terms[0]}")
@@ -244,13 +261,17 @@ def _prior(p: Parameter, literal: bool) -> str:
     return f"tfd.Sample({distribution}, {len(p.labels)}, name={p.identifier!r})"
 
 
+def _standard(identifier: str, shape: tuple[int, ...]) -> str:
+    """A part of standard normal values."""
+    one = "tfd.Normal(np.float64(0), np.float64(1))"
+    return f"tfd.Sample({one}, {list(shape)}, name={identifier!r})"
+
+
 def _group_part(g: GroupEffects, earlier: list[str]) -> str:
     """The part of the joint distribution that holds the effects of a group term."""
     shape = f"{list(g.shape)}"
     if g.noncentered:
-        return (
-            f"tfd.Sample(tfd.Normal(np.float64(0), np.float64(1)), {shape}, name={g.identifier!r})"
-        )
+        return _standard(g.identifier, g.shape)
     arguments = ", ".join(reversed(earlier))
     if g.cor:
         body = (
@@ -277,6 +298,20 @@ def _group_part(g: GroupEffects, earlier: list[str]) -> str:
     return f"lambda {arguments}: {body}"
 
 
+def _smooth_part(s: SmoothEffects, earlier: list[str]) -> str:
+    """The part of the joint distribution that holds the coefficients of a smooth."""
+    if s.noncentered:
+        return _standard(s.identifier, s.shape)
+    scale = f"{s.sigma.identifier}[..., tf.newaxis]"
+    return (
+        f"lambda {', '.join(reversed(earlier))}: tfd.Independent(\n"
+        f"            tfd.Normal(np.zeros({list(s.shape)}), {scale}),\n"
+        f"            reinterpreted_batch_ndims={len(s.shape)},\n"
+        f"            name={s.identifier!r},\n"
+        f"        )"
+    )
+
+
 def _joint(s: Specification, literal: bool) -> str:
     """The joint distribution; its parts in the order of `Specification.parameters`, groups next."""
     lines, names = [], []
@@ -290,10 +325,12 @@ def _joint(s: Specification, literal: bool) -> str:
         add(p.identifier, _prior(p, literal), f"{p.name} ~ {p.prior.text}" if literal else p.role)
     for g in s.every_group:
         add(g.identifier, _group_part(g, names), f"effects of {g.group.factor}")
+    for one in s.every_smooth:
+        add(one.identifier, _smooth_part(one, names), f"coefficients of {one.smooth.name}")
     comma = ",\n                    "
 
     def linear(p: Predictor) -> str:
-        made = [_given(g, "{}") for g in p.groups]
+        made = [_given(g, "{}") for g in p.groups] + [_smooth(one, "{}") for one in p.smooths]
         inside = comma.join(["data", *coefficients(p), *made])
         return f"linear_predictor{p.suffix}(\n                    {inside},\n                )"
 

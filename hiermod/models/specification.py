@@ -14,13 +14,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hiermod.errors import ModelError, PriorError, did_you_mean
-from hiermod.formula.design import Design, Group, Term, label
+from hiermod.formula.design import Design, Group, Smooth, Term, label
 from hiermod.models import centring, defaults, families, links, priors
 from hiermod.models.priors import Prior
 
 FloatArray = NDArray[np.float64]
 
-CLASSES = ("Intercept", "common", "group_sigma", "group_cor")
+CLASSES = ("Intercept", "common", "group_sigma", "group_cor", "smooth_sigma")
 """Roles whose name is also a class key of ``priors=``."""
 
 
@@ -35,7 +35,8 @@ class Parameter:
     identifier : str
         Name in the joint distribution, a Python identifier.
     role : str
-        ``"Intercept"``, ``"common"``, ``"group_sigma"``, ``"group_cor"`` or ``"auxiliary"``.
+        ``"Intercept"``, ``"common"``, ``"group_sigma"``, ``"group_cor"``, ``"smooth_sigma"`` or
+        ``"auxiliary"``.
     labels : tuple of str
         Labels of its elements; empty for a scalar.
     size : int
@@ -119,6 +120,44 @@ class GroupEffects:
 
 
 @dataclass(frozen=True)
+class SmoothEffects:
+    """The penalised part of a smooth and its parameter.
+
+    Attributes
+    ----------
+    smooth : Smooth
+    sigma : Parameter
+        Standard deviation of the coefficients; one for each level of a factor that it is by.
+    identifier : str
+        Of the part that holds the coefficients in the joint distribution.
+    key : str
+        End of the name of its array in the program.
+    noncentered : bool
+        Whether that part holds standard normal values, which times sigma are the coefficients, or
+        the coefficients themselves.
+    """
+
+    smooth: Smooth
+    sigma: Parameter
+    identifier: str
+    key: str
+    noncentered: bool
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the coefficients, (K,) or (J, K)."""
+        return self.smooth.Z.shape[1:]
+
+    @property
+    def dims(self) -> dict[str, list[Any]]:
+        """Dimensions of the coefficients, with labels: those of `sigma` first."""
+        labels = (
+            {f"{self.smooth.name}_by_dim": list(self.smooth.levels)} if self.sigma.labels else {}
+        )
+        return labels | {f"{self.smooth.name}_dim": list(range(self.shape[-1]))}
+
+
+@dataclass(frozen=True)
 class Predictor:
     """A linear predictor: of the mean, or of another parameter of the family.
 
@@ -135,6 +174,7 @@ class Predictor:
     common : tuple of Parameter
         One for each of `design.terms`.
     groups : tuple of GroupEffects
+    smooths : tuple of SmoothEffects
     start : float
         The intercept at which the linear predictor begins.
     """
@@ -146,6 +186,7 @@ class Predictor:
     intercept: Parameter | None
     common: tuple[Parameter, ...]
     groups: tuple[GroupEffects, ...]
+    smooths: tuple[SmoothEffects, ...]
     start: float
 
     @cached_property
@@ -194,6 +235,11 @@ class Specification(Predictor):
         found = {(g.whole or g).identifier: g.whole or g for p in self.predictors for g in p.groups}
         return tuple(found.values())
 
+    @property
+    def every_smooth(self) -> tuple[SmoothEffects, ...]:
+        """The smooths of all predictors."""
+        return tuple(smooth for p in self.predictors for smooth in p.smooths)
+
     @cached_property
     def parameters(self) -> tuple[Parameter, ...]:
         """Everything that has a prior, in the order of the joint distribution."""
@@ -203,7 +249,7 @@ class Specification(Predictor):
             for part in (*((p.intercept,) if p.intercept else ()), *p.common)
         ]
         grouped = [p for g in self.every_group for p in (*g.sigmas, *((g.cor,) if g.cor else ()))]
-        return (*linear, *grouped, *self.auxiliary)
+        return (*linear, *grouped, *(s.sigma for s in self.every_smooth), *self.auxiliary)
 
 
 class _Identifiers:
@@ -289,6 +335,9 @@ def specify(
     ]
     blocks = _blocks(design)
     drafts += [d for block in blocks for d in _grouped(block, design, rules, identifiers)]
+    drafts += [
+        d for name, part in _parts(design) for d in _smoothed(name, part, rules[name], identifiers)
+    ]
     for name, auxiliary in kind.parameters.items():
         if name not in design.parameters:
             prior, support = rules[""].auxiliary(auxiliary), auxiliary.support
@@ -298,7 +347,8 @@ def specify(
     _check_names(drafts, design)
     given = priors.merge(priors_, {key for d in drafts for key in (d.kind, d.name)})
     made = {d.name: _with_prior(d, given) for d in drafts}
-    if all(p.prior.constant for p in made.values()) and not blocks:
+    deviate = blocks or any(part.smooths for _, part in _parts(design))
+    if all(p.prior.constant for p in made.values()) and not deviate:
         raise PriorError(
             "every parameter has a constant prior: there is nothing to estimate. Leave one of them "
             f"out of priors=: {', '.join(made)}."
@@ -320,6 +370,9 @@ def specify(
             intercept=made.get(_prefixed(name, "Intercept")),
             common=tuple(made[t.name] for t in part.terms),
             groups=tuple(grouped[name]),
+            smooths=tuple(
+                _smooth_effects(smooth, made, identifiers, forms[name]) for smooth in part.smooths
+            ),
             start=rules[name].location if name else typical,
         )
         for name, part in _parts(design)
@@ -373,6 +426,22 @@ def _linear(
         prior = rule.common(term, design.X[:, term.columns])
         identifier = identifiers(term.name)
         yield Parameter(term.name, identifier, "common", term.labels, prior, of=parameter)
+
+
+def _smoothed(
+    parameter: str, design: Design, rule: defaults.Defaults, identifiers: _Identifiers
+) -> Iterator[Parameter]:
+    """The standard deviations of the smooths of a linear predictor with their default priors."""
+    for smooth in design.smooths:
+        yield Parameter(
+            f"{smooth.name}_sigma",
+            identifiers(f"sigma_{smooth.name}"),
+            "smooth_sigma",
+            smooth.levels,
+            rule.smooth_sigma(),
+            support="positive",
+            of=parameter,
+        )
 
 
 Block = list[tuple[str, Group]]
@@ -432,10 +501,13 @@ def _check_names(drafts: Sequence[Parameter], design: Design) -> None:
     groups = [g for _, part in _parts(design) for g in part.groups]
     terms = [t for _, part in _parts(design) for t in part.terms]
     names += [f"{e.name}|{g.factor}" for g in groups for e in g.effects]
+    smooths = [s.name for _, part in _parts(design) for s in part.smooths]
+    names += smooths
     dims = {f"{t.name}_dim" for t in terms if t.labels}
     dims |= {f"{g.factor}__factor_dim" for g in groups}
     dims |= {f"{e.name}__expr_dim" for g in groups for e in g.effects if e.labels}
-    taken = dims | {"chain", "draw", "__obs__", "common", "group_sigma", "group_cor"}
+    dims |= {f"{name}{end}" for name in smooths for end in ("_dim", "_by_dim")}
+    taken = dims | {"chain", "draw", "__obs__", *CLASSES[1:]}
     clashes = sorted({n for n in names if names.count(n) > 1} | (taken & set(names)))
     clashes += [design.response.name] if design.response.name in ("chain", "draw") else []
     if clashes:
@@ -478,19 +550,20 @@ def _forms(
     link: links.Link,
     noncentered: bool | Mapping[str, bool] | None,
 ) -> dict[str, dict[str, bool]]:
-    """For every predictor and grouping factor, whether its effects are in non-centred form.
+    """For every predictor, grouping factor and smooth, whether the form is the non-centred one.
 
     What is not given is chosen by the data for the mean, and non-centred for other parameters, of
     which a level tells less.
     """
     factors = sorted({g.factor for _, part in _parts(design) for g in part.groups})
+    factors += [smooth.name for _, part in _parts(design) for smooth in part.smooths]
     if isinstance(noncentered, Mapping):
         noncentered = {label(factor): flag for factor, flag in noncentered.items()}
         for factor in noncentered:
             if factor not in factors:
                 raise ModelError(
-                    f"noncentered names {factor!r}, which is not a grouping factor of the model. "
-                    f"{did_you_mean(str(factor), factors)}"
+                    f"noncentered names {factor!r}, which is no grouping factor or smooth of the "
+                    f"model. {did_you_mean(str(factor), factors)}"
                 )
         given = dict(noncentered)
     else:
@@ -499,7 +572,8 @@ def _forms(
         if not isinstance(flag, bool):
             raise ModelError(f"noncentered must be True or False for a factor, not {flag!r}.")
     out = {name: dict.fromkeys(factors, True) | given for name, _ in _parts(design)}
-    if not all(g.factor in given for g in design.groups):
+    chosen = [*(g.factor for g in design.groups), *(smooth.name for smooth in design.smooths)]
+    if not given.keys() >= {*chosen}:
         out[""] = centring.noncentered(design, family, link) | given
     return out
 
@@ -538,6 +612,23 @@ def _effects(
     for name, group in block:
         yield replace(effects(name, group, flag, whole), first=begin)
         begin += group.Z.shape[1]
+
+
+def _smooth_effects(
+    smooth: Smooth,
+    made: Mapping[str, Parameter],
+    identifiers: _Identifiers,
+    forms: Mapping[str, bool],
+) -> SmoothEffects:
+    """A smooth with its parameter."""
+    noncentered = forms[smooth.name]
+    return SmoothEffects(
+        smooth=smooth,
+        sigma=made[f"{smooth.name}_sigma"],
+        identifier=identifiers(f"{'z' if noncentered else 'b'}_{smooth.name}"),
+        key=identifiers(f"smooth_{smooth.name}").removeprefix("smooth_"),
+        noncentered=noncentered,
+    )
 
 
 def _joined(block: Block) -> Group:
