@@ -43,8 +43,9 @@ class Term:
     columns : slice
         The columns, start inclusive, stop exclusive.
     kind : str
-        ``"numeric"``, ``"categorical"``, ``"index"`` (one column a level, beside an intercept) or
-        ``"intercept"`` (among the effects of a group).
+        ``"numeric"``, ``"categorical"``, ``"index"`` (one column a level, beside an intercept),
+        ``"whole"`` (a basis that has a constant in it) or ``"intercept"`` (among the effects of
+        a group).
     """
 
     name: str

@@ -324,7 +324,7 @@ def _groups(
 
 
 def _check_common(X: FloatArray, terms: tuple[Term, ...], formula: Formula) -> None:
-    spans = formula.intercept or any(term.kind == "index" for term in terms)
+    spans = formula.intercept or any(term.kind in checks.SETTLED for term in terms)
     checks.check_columns_vary(X, terms, spans, "predictor")
     checks.check_collinear(X, terms, spans)
 

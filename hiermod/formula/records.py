@@ -74,6 +74,16 @@ class CommonTerm:
         """Whether the term has one coefficient for every level, ``index(f)``."""
         return any(call.function == "index" for f in self.factors for call in f.calls())
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether the term is a whole basis, ``bs(x, df=7, center=False)``."""
+        return any(
+            word == "center" and node.text == "False"
+            for factor in self.factors
+            for call in factor.calls()
+            for word, node in call.options
+        )
+
     def __mul__(self, other: CommonTerm) -> CommonTerm:
         """The interaction of two terms."""
         new = tuple(factor for factor in other.factors if factor.text not in self.key)

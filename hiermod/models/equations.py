@@ -271,7 +271,7 @@ def _effects(g: GroupEffects, n: _Text | _Latex) -> Iterator[tuple[str, str, str
 
 def _common(p: Parameter, term: Term, n: _Text | _Latex, of: Callable[[str], str]) -> str:
     """The contribution of a common term; `of` gives a column, or its mean."""
-    if term.kind != "numeric":
+    if term.kind not in ("numeric", "whole"):
         of_level = n.of_level(n.parameter(p), p)
         return of_level if of == n.column else n.average(of_level)
     return f"{n.parameter(p)}{n.times}{of(_column(p.of, p.name))}"

@@ -95,6 +95,14 @@ def test_bs_against_scipy(data):
     np.testing.assert_allclose(left, 0, atol=1e-12)
 
 
+def test_a_whole_basis_may_stand_beside_an_intercept(data):
+    result = design("y ~ bs(x, df=6, center=False)", data)
+    assert [t.kind for t in result.terms] == ["whole"]
+    np.testing.assert_allclose(result.X.sum(1), 1)
+    with pytest.raises(DataError, match="'month' is a linear combination of"):
+        design("y ~ bs(x, df=6, center=False) + I(2 * month) + month", data)
+
+
 def test_cc_goes_round(data):
     result = design("y ~ cc(month, period=12, df=5)", data)
     some = pd.DataFrame({"month": [2.0, 7.3]})
