@@ -722,17 +722,17 @@ def model(
         family's own, and a log or logit for other parameters that have a formula.
     priors : mapping, optional
         From names of parameters (``"Intercept"``, ``"x"``, ``"1|g_sigma"``, ``"g_cor"``,
-        ``"sigma"``) or classes (``"common"``, ``"group_sigma"``, ``"group_cor"``) to strings such
-        as ``"normal(0, 1)"`` or scalar TFP distributions. A name wins over its class; what is not
-        named has a default, shown by `Model.priors`.
+        ``"sigma"``) or classes (``"common"``, ``"group_sigma"``, ``"group_cor"``,
+        ``"smooth_sigma"``) to strings such as ``"normal(0, 1)"`` or scalar TFP distributions. A
+        name wins over its class; what is not named has a default, shown by `Model.priors`.
     center : bool
         Whether the prior of the intercept speaks of the intercept at the means of the predictors,
         which is easier to sample. False gives the textbook model, where it speaks of the reported
         intercept, at predictors = 0.
-    noncentered : bool or mapping from grouping factor to bool, optional
-        Whether group effects are sampled as standard normal values that are scaled afterwards
-        (better for little data per level) or directly (better for much). The posterior is the
-        same. By default chosen for each grouping factor from its data; the model's repr says how.
+    noncentered : bool or mapping from grouping factor or smooth to bool, optional
+        Whether group effects, and coefficients of smooths, are sampled as standard normal values
+        that are scaled afterwards (better for little data) or directly (better for much). The
+        posterior is the same. By default chosen for each from its data; the model's repr says how.
     dropna : bool
         Drop rows with missing values instead of refusing them.
     functions : mapping, optional

@@ -11,6 +11,8 @@ from hiermod.formula.design import FloatArray, Term
 
 _ROWS = 16_384  # per block; a block of a few columns stays in the processor's cache
 _TOLERANCE = 1e-9
+SETTLED = ("index", "whole")
+"""Kinds of terms that may repeat an intercept, which their priors settle."""
 
 
 def column_names(terms: Sequence[Term]) -> list[str]:
@@ -29,7 +31,7 @@ def check_columns_vary(X: FloatArray, terms: Sequence[Term], intercept: bool, wh
     ----------
     X : float64 array, shape (N, P)
     terms : sequence of Term
-        They cover the columns of `X`; those of kind ``"index"`` are passed over.
+        They cover the columns of `X`; those of the kinds of `SETTLED` are passed over.
     intercept : bool
         Whether a constant column would repeat an intercept.
     what : str
@@ -40,7 +42,7 @@ def check_columns_vary(X: FloatArray, terms: Sequence[Term], intercept: bool, wh
     low, high = X.min(axis=0), X.max(axis=0)
     for term in terms:
         for j in range(term.columns.start, term.columns.stop):
-            if term.kind == "index" or term.kind == "intercept" or low[j] != high[j]:
+            if term.kind in (*SETTLED, "intercept") or low[j] != high[j]:
                 continue
             name = column_names(terms)[j]
             if low[j] == 0:
@@ -66,11 +68,12 @@ def check_collinear(X: FloatArray, terms: Sequence[Term], centred: bool) -> None
     X : float64 array, shape (N, P)
         Columns that vary.
     terms : sequence of Term
-        They cover the columns of `X`; those of kind ``"index"`` are passed over.
+        They cover the columns of `X`; those of the kinds of `SETTLED` are passed over.
     centred : bool
         Whether an intercept, or an index term, takes up the means of the columns.
     """
-    used = [j for t in terms if t.kind != "index" for j in range(t.columns.start, t.columns.stop)]
+    free = [t.columns for t in terms if t.kind not in SETTLED]
+    used = [j for columns in free for j in range(columns.start, columns.stop)]
     n_rows = len(X)
     if len(used) < 1 + (not centred) or len(used) >= n_rows:
         return

@@ -141,8 +141,9 @@ class Coder:
             if term.is_index:
                 blocks[term] = self.coded(self.bind(term))
         coded = [part for term in terms for part in blocks[term]]
-        indexes = {term.name for term in terms if term.is_index}
-        described = _describe(coded, indexes)
+        special = {t.name: "whole" for t in terms if t.is_whole}
+        special |= {t.name: "index" for t in terms if t.is_index}
+        described = _describe(coded, special)
         X = _fill([term.data for term in coded], described, len(self.rows))
         checks.check_terms_finite(X, described)
         for term in coded:
@@ -183,7 +184,7 @@ class Coder:
         )
 
 
-def _describe(coded: list[CodedTerm], indexes: set[str]) -> tuple[Term, ...]:
+def _describe(coded: list[CodedTerm], special: dict[str, str]) -> tuple[Term, ...]:
     terms, start = [], 0
     for term in coded:
         width = 1 if term.data.ndim == 1 else term.data.shape[1]
@@ -191,8 +192,7 @@ def _describe(coded: list[CodedTerm], indexes: set[str]) -> tuple[Term, ...]:
         if not labels and width > 1:
             labels = tuple(str(i) for i in range(width))
         categorical = any(part.kind == "categoric" for part in term.components)
-        kind = "categorical" if categorical else "numeric"
-        kind = "index" if term.name in indexes else kind
+        kind = special.get(term.name, "categorical" if categorical else "numeric")
         terms.append(Term(label(term.name), labels, slice(start, start + width), kind))
         start += width
     return tuple(terms)

@@ -43,8 +43,9 @@ class Term:
     columns : slice
         The columns, start inclusive, stop exclusive.
     kind : str
-        ``"numeric"``, ``"categorical"``, ``"index"`` (one column a level, beside an intercept) or
-        ``"intercept"`` (among the effects of a group).
+        ``"numeric"``, ``"categorical"``, ``"index"`` (one column a level, beside an intercept),
+        ``"whole"`` (a basis that has a constant in it) or ``"intercept"`` (among the effects of
+        a group).
     """
 
     name: str
@@ -125,6 +126,27 @@ class Group:
         if self.student:
             return "Student-t effects"
         return f"standard deviations by {self.by.name}" if self.by else ""
+
+
+@dataclass(frozen=True)
+class Smooth:
+    """The penalised part of a smooth: columns whose coefficients share a standard deviation.
+
+    What the penalty leaves free, a straight line, is a common term.
+
+    Attributes
+    ----------
+    name : str
+        As written: ``"s(x)"``, ``"s(x, by=f)"``.
+    levels : tuple of str
+        Of a factor that it is by, with a smooth and a standard deviation each; else empty.
+    Z : float64 array, shape (N, K) or (N, J, K)
+        The columns, for every level; zero in the rows of other levels.
+    """
+
+    name: str
+    levels: tuple[str, ...]
+    Z: FloatArray
 
 
 @dataclass(frozen=True)
@@ -215,6 +237,7 @@ class Design:
     terms : tuple of Term
         The common terms; their columns are those of `X`.
     groups : tuple of Group
+    smooths : tuple of Smooth
     offset : float64 array, shape (N,), optional
     rows : array, shape (N,)
         Labels of the rows of the data frame that were used.
@@ -234,6 +257,7 @@ class Design:
     X: FloatArray
     terms: tuple[Term, ...]
     groups: tuple[Group, ...]
+    smooths: tuple[Smooth, ...]
     offset: FloatArray | None
     rows: NDArray[Any]
     positions: NDArray[np.int64]

@@ -11,9 +11,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from formulae.categorical import CategoricalBox, Encoding, Sum, Treatment
-from formulae.transforms import TRANSFORMS
 
 from hiermod.errors import DataError
+from hiermod.formula.splines import (
+    BSplines,
+    CubicSplines,
+    CyclicSplines,
+    NaturalSplines,
+    Polynomial,
+    ThinPlateSplines,
+)
 
 CONTRASTS: MappingProxyType[str, type[Encoding]] = MappingProxyType(
     {"Treatment": Treatment, "Sum": Sum}
@@ -207,11 +214,12 @@ FUNCTIONS: MappingProxyType[str, Callable[..., Any]] = MappingProxyType(
         "center": Center,
         "scale": Scale,
         "standardize": Scale,
-        "poly": TRANSFORMS["poly"],
-        "bs": TRANSFORMS["bs"],
-        "cc": TRANSFORMS["cc"],
-        "cr": TRANSFORMS["cr"],
-        "tp": TRANSFORMS["tp"],
+        "poly": Polynomial,
+        "bs": BSplines,
+        "cc": CyclicSplines,
+        "cr": CubicSplines,
+        "ns": NaturalSplines,
+        "tp": ThinPlateSplines,
         # categories
         "B": Binary,
         "binary": Binary,

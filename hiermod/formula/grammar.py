@@ -15,7 +15,7 @@ from typing import Any
 from hiermod.errors import did_you_mean
 from hiermod.formula.functions import FUNCTIONS
 from hiermod.formula.nodes import Binary, Call, Literal, Name, Node, Parens, Unary
-from hiermod.formula.records import CommonTerm, Formula, GroupPart, ResponsePart
+from hiermod.formula.records import CommonTerm, Formula, GroupPart, ResponsePart, SmoothPart
 from hiermod.formula.syntax import COMPARISONS, Parser
 from hiermod.formula.tokens import Token, fail, tokenize
 
@@ -25,11 +25,10 @@ _LATER = "is not supported yet"
 _REJECTED: dict[str, tuple[str, str]] = {
     "factor": ("factor() is R's", "Use C(x)."),
     "as.factor": ("as.factor() is R's", "Use C(x)."),
-    "s": (f"s() {_LATER}", "Use a basis such as bs(x, df=5) or cr(x, df=5)."),
-    "t2": (f"t2() {_LATER}", "Use a basis such as bs(x, df=5) or cr(x, df=5)."),
-    "ns": ("ns() is R's", "Use the natural cubic spline cr(x, df=5)."),
-    "gp": (f"gp() {_LATER}", "Use a basis such as bs(x, df=5) or cr(x, df=5)."),
-    "hsgp": (f"hsgp() {_LATER}", "Use a basis such as bs(x, df=5) or cr(x, df=5)."),
+    "te": (f"te() {_LATER}", "Write s(x) + s(z)."),
+    "t2": (f"t2() {_LATER}", "Write s(x) + s(z)."),
+    "gp": (f"gp() {_LATER}", "Write s(x)."),
+    "hsgp": (f"hsgp() {_LATER}", "Write s(x)."),
     "mo": (f"mo() {_LATER}", "Use C(x), or x as a number."),
     "me": (f"me() {_LATER}", "Use the measured column as it is."),
     "mi": (f"mi() {_LATER}", "Fill in or drop the missing values first."),
@@ -73,9 +72,13 @@ _USAGE = {
 }
 _LEFT_ONLY = (*_AROUND, *_ADDITIONS)
 _FLAGS = {"True": True, "TRUE": True, "False": False, "FALSE": False}
-_WHOLE_TERMS = ("offset", "index")
+_WHOLE_TERMS = ("offset", "index", "s")
 _GR = ("dist", "by", "zero_sum")
 _GR_USAGE = 'gr(g, dist="student"), gr(g, by=x) or gr(g, zero_sum=True)'
+_SMOOTH = {"by": None, "k": 10, "bs": "tp", "period": None}
+"""The options of a smooth, with their defaults."""
+_LEAST = {"tp": 3, "cr": 3, "cc": 4}
+"""The bases of a smooth, and the smallest k of each."""
 
 
 def parse(text: str, *, functions: Collection[str] = ()) -> Formula:
@@ -140,6 +143,16 @@ class _Sum:
     terms: dict[frozenset[str], CommonTerm]
     groups: list[GroupPart]
     offsets: list[Node]
+    smooths: list[SmoothPart]
+
+    @classmethod
+    def empty(cls, intercept: bool) -> _Sum:
+        return cls(intercept, {}, [], [], [])
+
+    @property
+    def special(self) -> bool:
+        """Whether there is more than common terms."""
+        return bool(self.groups or self.offsets or self.smooths)
 
 
 class _Reader:
@@ -151,7 +164,7 @@ class _Reader:
 
     def formula(self, left: Node, right: Node) -> Formula:
         response = self.response(left)
-        found = _Sum(True, {}, [], [])
+        found = _Sum.empty(True)
         self.add(right, found, keep=True)
         formula = Formula(
             self.source,
@@ -160,8 +173,9 @@ class _Reader:
             tuple(found.terms.values()),
             tuple(found.groups),
             tuple(found.offsets),
+            tuple(found.smooths),
         )
-        if not (formula.intercept or formula.common or formula.groups):
+        if not (formula.intercept or formula.common or formula.groups or formula.smooths):
             fail(self.source, right, "the formula has no terms", "For an intercept, write 1.")
         self.check_response_is_no_predictor(formula)
         self.check_repeated_effects(formula.groups)
@@ -269,6 +283,11 @@ class _Reader:
                 fail(self.source, node, "an offset cannot be removed", "Write offset(-x).")
             argument = self.arguments(node, 1, "offset(x)")[0]
             found.offsets.append(self.expression(argument))
+        elif isinstance(node, Call) and node.function == "s":
+            if not keep:
+                fail(self.source, node, "a smooth cannot be removed", "Leave it out.")
+            part = self.smooth(node)
+            found.smooths += [part] if part.name not in [p.name for p in found.smooths] else []
         else:
             self.add_terms(self.expand(node), found, keep)
 
@@ -312,14 +331,14 @@ class _Reader:
         if _is_bar(node.inner):
             hint = "Join it with '+': x + (1 | g)."
             fail(self.source, node, "a group term cannot be part of an interaction", hint)
-        found = _Sum(False, {}, [], [])
+        found = _Sum.empty(False)
         if any(isinstance(part, Literal) for part in _summands(node.inner)):
             hint = "Write the 0 or 1 outside of the interaction."
             fail(self.source, node, "a number cannot be part of an interaction", hint)
         self.add(node.inner, found, keep=True)
-        if found.groups or found.offsets:
+        if found.special:
             hint = "Join it with '+' at the top level of the formula."
-            fail(self.source, node, "a group term or offset inside an interaction", hint)
+            fail(self.source, node, "a group term, offset or smooth inside an interaction", hint)
         return list(found.terms.values())
 
     def power(self, node: Binary) -> list[CommonTerm]:
@@ -339,6 +358,9 @@ class _Reader:
         if call.function == "offset":
             hint = "Join it with '+': x + offset(z)."
             fail(self.source, call, "offset() cannot be part of an interaction", hint)
+        if call.function == "s":
+            hint = "Write s(x, by=f) for a smooth of x at every level of f."
+            fail(self.source, call, "a smooth cannot be part of an interaction", hint)
         if call.function == "index":
             argument = self.arguments(call, 1, "index(f)")[0]
             if not isinstance(argument, Name):
@@ -378,6 +400,39 @@ class _Reader:
         hint = f"{did_you_mean(name, self.allowed)} Add your own with functions={{{name!r}: ...}}."
         fail(self.source, where, f"unknown function {name!r}", hint)
 
+    def smooth(self, call: Call) -> SmoothPart:
+        """The arguments of ``s()``, checked."""
+        given = dict(call.options)
+        if len(call.arguments) != 1 or len(given) < len(call.options) or {*given} - {*_SMOOTH}:
+            hint = "Write s(x), s(x, k=20), s(x, by=f), s(x, bs='cr') or s(x, bs='cc', period=12)."
+            hint += " Of two columns, s(x) + s(z)." * (len(call.arguments) > 1)
+            fail(self.source, call, "these are not the arguments of s()", hint)
+        (x,) = map(self.expression, call.arguments)
+        by = given.pop("by", None)
+        for node in (x, *([by] if by else [])):
+            if not self.expression(node).names():
+                fail(self.source, node, f"{node.text} uses no column", "Write s(x), s(x, by=f).")
+        values = _SMOOTH | {word: self.option(word, node) for word, node in given.items()}
+        basis, k, period = values["bs"], values["k"], values["period"]
+        if basis not in _LEAST:
+            hint = "Use bs='tp' (thin plate), bs='cr' (cubic) or bs='cc' (cyclic, with period=)."
+            fail(self.source, given["bs"], f"s() has no basis {basis!r}", hint)
+        if type(k) is not int or k < _LEAST[basis]:
+            hint = f"For bs={basis!r} it must be a whole number, {_LEAST[basis]} or more."
+            fail(self.source, given.get("k", call), f"k is {k}", hint)
+        if (basis == "cc") != (period is not None):
+            hint = "A cyclic smooth has both: s(x, bs='cc', period=12)."
+            fail(self.source, call, "bs='cc' and period= belong together", hint)
+        if period is not None and not (isinstance(period, (int, float)) and period > 0):
+            fail(self.source, given["period"], f"the period is {period}", "Write a number above 0.")
+        return SmoothPart(call, x, by, k, basis, period)
+
+    def option(self, word: str, node: Node) -> Any:
+        """The value of an option that is a constant."""
+        if not isinstance(node, Literal):
+            fail(self.source, node, f"{word} must be a number or text in quotes")
+        return node.value
+
     # Group terms
 
     def group(self, node: Parens) -> list[GroupPart]:
@@ -390,10 +445,10 @@ class _Reader:
                 hint += "formulas share; else a group term has one '|'."
                 fail(self.source, bar.mark, "this is no group term", hint)
             effects_node, shared = bar.left.left, bar.left.right.name
-        found = _Sum(True, {}, [], [])
+        found = _Sum.empty(True)
         self.add(effects_node, found, keep=True)
         effects = tuple(found.terms.values())
-        if found.groups or found.offsets or any(effect.is_index for effect in effects):
+        if found.special or any(effect.is_index for effect in effects):
             hint = "Left of '|' stand columns and calls; for one effect a level write (0 + f | g)."
             fail(self.source, effects_node, "this cannot vary between the levels of a group", hint)
         if not (found.intercept or effects):

@@ -28,6 +28,7 @@ from hiermod.formula.grammar import parse
 from hiermod.formula.groups import Grouping, grouping, kinds, level_index
 from hiermod.formula.nodes import Call, Name, Node, Scope
 from hiermod.formula.records import Formula
+from hiermod.formula.smooths import SmoothBasis, smooth_basis, with_smooths
 from hiermod.formula.tokens import fail
 
 Positions = NDArray[np.int64]
@@ -49,6 +50,7 @@ class State:
         One for every group.
     groupings : tuple of Grouping
         One for every group.
+    smooths : tuple of SmoothBasis
     """
 
     functions: Functions
@@ -57,6 +59,7 @@ class State:
     common: Basis
     effects: tuple[Basis, ...]
     groupings: tuple[Grouping, ...]
+    smooths: tuple[SmoothBasis, ...]
 
 
 def design(
@@ -125,7 +128,9 @@ def design(
     scope = Scope(formula.text, rows, table)
     X, common = coder.code(formula.common, formula.intercept)
     groups, groupings, effects = _groups(formula, coder, frame)
-    _check_common(X, common.terms, formula)
+    bases = tuple(smooth_basis(part, scope) for part in formula.smooths)
+    X, terms, smooths = with_smooths(X, common.terms, bases, scope)
+    _check_common(X, terms, formula)
     return Design(
         formula=formula,
         response=replace(
@@ -134,8 +139,9 @@ def design(
         ),
         intercept=formula.intercept,
         X=X,
-        terms=common.terms,
+        terms=terms,
         groups=groups,
+        smooths=smooths,
         offset=_offset(formula, scope),
         rows=frame.index.to_numpy(),
         positions=used,
@@ -147,6 +153,7 @@ def design(
             common,
             effects,
             groupings,
+            bases,
         ),
     )
 
@@ -206,7 +213,8 @@ def _prefixed(part: Design, name: str) -> Design:
         return tuple(replace(t, name=f"{name}_{t.name}") for t in terms)
 
     groups = tuple(replace(g, effects=named(g.effects)) for g in part.groups)
-    return replace(part, terms=named(part.terms), groups=groups)
+    smooths = tuple(replace(s, name=f"{name}_{s.name}") for s in part.smooths)
+    return replace(part, terms=named(part.terms), groups=groups, smooths=smooths)
 
 
 def new_design(design: Design, data: pd.DataFrame, *, response: bool = False) -> Design:
@@ -248,6 +256,7 @@ def new_design(design: Design, data: pd.DataFrame, *, response: bool = False) ->
     scope = Scope(formula.text, rows, state.functions, state.memory)
     X = state.common.evaluate(rows)
     checks.check_terms_finite(X, state.common.terms)
+    X, _, smooths = with_smooths(X, state.common.terms, state.smooths, scope)
     groups = tuple(
         replace(group, index=level_index(factor, frame), Z=basis.evaluate(rows))
         for group, factor, basis in zip(design.groups, state.groupings, state.effects, strict=True)
@@ -259,6 +268,9 @@ def new_design(design: Design, data: pd.DataFrame, *, response: bool = False) ->
         response=_response(formula, scope, values=response, trials=response or bool(size)),
         X=X,
         groups=groups,
+        smooths=tuple(
+            replace(new, name=old.name) for new, old in zip(smooths, design.smooths, strict=True)
+        ),
         offset=_offset(formula, scope),
         rows=frame.index.to_numpy(),
         positions=used,
@@ -354,7 +366,7 @@ def _groups(
 
 
 def _check_common(X: FloatArray, terms: tuple[Term, ...], formula: Formula) -> None:
-    spans = formula.intercept or any(term.kind == "index" for term in terms)
+    spans = formula.intercept or any(term.kind in checks.SETTLED for term in terms)
     checks.check_columns_vary(X, terms, spans, "predictor")
     checks.check_collinear(X, terms, spans)
 

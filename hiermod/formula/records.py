@@ -79,6 +79,16 @@ class CommonTerm:
         """Whether the term has one coefficient for every level, ``index(f)``."""
         return any(call.function == "index" for f in self.factors for call in f.calls())
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether the term is a whole basis, ``bs(x, df=7, center=False)``."""
+        return any(
+            word == "center" and node.text == "False"
+            for factor in self.factors
+            for call in factor.calls()
+            for word, node in call.options
+        )
+
     def __mul__(self, other: CommonTerm) -> CommonTerm:
         """The interaction of two terms."""
         new = tuple(factor for factor in other.factors if factor.text not in self.key)
@@ -131,6 +141,44 @@ class GroupPart:
 
 
 @dataclass(frozen=True)
+class SmoothPart:
+    """One smooth, ``s(x, k=10, by=f)``.
+
+    Attributes
+    ----------
+    call : Call
+        The whole of it.
+    x : Node
+        What it is a function of.
+    by : Node, optional
+        A factor, with a smooth for every level, or a number that multiplies the smooth.
+    k : int
+        Size of the basis before the smooth is centred, as in mgcv.
+    basis : str
+        ``"tp"``, ``"cr"`` or ``"cc"``.
+    period : float, optional
+        Of a cyclic basis.
+    """
+
+    call: Call
+    x: Node
+    by: Node | None
+    k: int
+    basis: str
+    period: float | None
+
+    @property
+    def name(self) -> str:
+        """As written, for example ``"s(x, k=5)"``."""
+        return self.call.text
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """The expressions that are evaluated."""
+        return (self.x, self.by) if self.by else (self.x,)
+
+
+@dataclass(frozen=True)
 class Formula:
     """A formula that has been read and checked, not yet seen any data.
 
@@ -146,6 +194,7 @@ class Formula:
     groups : tuple of GroupPart
     offsets : tuple of Node
         The expressions inside ``offset()``; they are added.
+    smooths : tuple of SmoothPart
     """
 
     text: str
@@ -154,14 +203,16 @@ class Formula:
     common: tuple[CommonTerm, ...]
     groups: tuple[GroupPart, ...]
     offsets: tuple[Node, ...]
+    smooths: tuple[SmoothPart, ...] = ()
 
     def __str__(self) -> str:
         return self.text
 
     def predictors(self) -> list[Node]:
-        """The expressions of the common terms and of the effects of groups."""
+        """The expressions of the common terms, of the smooths and of the effects of groups."""
         effects = [effect for group in self.groups for effect in group.effects]
-        return [factor for term in (*self.common, *effects) for factor in term.factors]
+        factors = [factor for term in (*self.common, *effects) for factor in term.factors]
+        return factors + [node for smooth in self.smooths for node in smooth.nodes]
 
     def predictor_names(self) -> list[Name]:
         """Every column on the right, those of grouping factors included, with repetitions."""

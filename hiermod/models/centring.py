@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from hiermod.formula.design import Design, Group
+from hiermod.formula.design import Design, Group, Smooth
 from hiermod.models import families
 from hiermod.models.defaults import shares, typical_eta
 from hiermod.models.links import LINKS, Link, evaluate
@@ -29,11 +29,12 @@ safe. Below it standard deviations near zero are plausible, and there that form 
 
 
 def noncentered(design: Design, family: families.Family, link: Link) -> dict[str, bool]:
-    """For every grouping factor, whether its effects are better sampled in non-centred form."""
-    levels = {group.factor: len(group.levels) for group in design.groups}
+    """For every grouping factor and smooth, whether its non-centred form is the better one."""
+    sizes = {group.factor: len(group.levels) for group in design.groups}
+    sizes |= {smooth.name: smooth.Z.shape[-1] for smooth in design.smooths}
     return {
-        factor: ratio < ENOUGH or likelihood_ratio(ratio, levels[factor]) < SURE
-        for factor, ratio in information(design, family, link).items()
+        name: ratio < ENOUGH or likelihood_ratio(ratio, sizes[name]) < SURE
+        for name, ratio in information(design, family, link).items()
     }
 
 
@@ -49,24 +50,28 @@ def likelihood_ratio(ratio: float, levels: int) -> float:
 
 
 def information(design: Design, family: families.Family, link: Link) -> dict[str, float]:
-    """What the data say of an average level of each grouping factor, relative to its prior.
+    """What the data say of an average level, or coefficient of a smooth, relative to its prior.
 
     A score test of every level against the model without group effects: its mean is one when the
     levels are equal, and one plus the ratio of the variance of the effects to the sampling
     variance of a level's estimate when they are not (for a gaussian response this is the F
     statistic of the analysis of variance). Of several effects, the direction counts in which the
-    data say least, such as the differences between effects that are strongly correlated.
+    data say least, such as the differences between effects that are strongly correlated; of a
+    smooth that is by a factor, the level of which they say least.
 
     Returns
     -------
     dict
-        From grouping factor to that ratio, at least 0; the smallest if there are several terms.
+        From grouping factor to that ratio, at least 0, the smallest if there are several terms;
+        and from the names of smooths.
     """
     residuals = _Residuals(design, family, link)
     out: dict[str, float] = {}
     for group in design.groups:
         ratio = max(residuals.ratio(group) - 1.0, 0.0)
         out[group.factor] = min(ratio, out.get(group.factor, np.inf))
+    for smooth in design.smooths:
+        out[smooth.name] = max(residuals.smooth_ratio(smooth) - 1.0, 0.0)
     return out
 
 
@@ -148,13 +153,24 @@ class _Residuals:
         known = found > 1e-10 * found.max(axis=-1, keepdims=True, initial=0)
         root = np.where(known, 1.0, 0.0) / np.sqrt(np.where(known, found, 1.0))
         white = np.einsum("jkm,jm,jlm,jl->jk", vectors, root, vectors, score)
-        rank = known.sum()
-        dispersion = 1.0
-        if self.dispersion:
-            left = float((self.score**2 / self.curvature).sum() - (white**2).sum())
-            freedom = len(index) - rank
-            if left <= 0 or freedom <= 0:
-                return 1.0
-            dispersion = left / freedom
+        rank = int(known.sum())
         least = np.linalg.eigvalsh(white.T @ white)[0]
-        return float(least / (rank / z.shape[1]) / dispersion)
+        return self._over_dispersion(least / (rank / z.shape[1]), float((white**2).sum()), rank)
+
+    def smooth_ratio(self, smooth: Smooth) -> float:
+        """The score statistic of the coefficients, averaged; of the level where it is least."""
+        rows, size = len(smooth.Z), smooth.Z.shape[-1]
+        found = []
+        for Z in np.moveaxis(smooth.Z.reshape(rows, -1, size), 1, 0):
+            score, info = Z.T @ self.score, Z.T @ (self.curvature[:, None] * Z)
+            explained = float(score @ np.linalg.lstsq(info, score, rcond=1e-10)[0])
+            found.append(self._over_dispersion(explained / size, explained, size))
+        return min(found)
+
+    def _over_dispersion(self, statistic: float, explained: float, rank: int) -> float:
+        """A statistic, over the variance that `rank` numbers leave when they explain so much."""
+        if not self.dispersion:
+            return float(statistic)
+        left = float((self.score**2 / self.curvature).sum() - explained)
+        freedom = len(self.score) - rank
+        return float(statistic / (left / freedom)) if left > 0 and freedom > 0 else 1.0

@@ -74,7 +74,8 @@ def check(family: Family, taken: Collection[str]) -> None:
 
 def _check_parameter(name: str, parameter: FamilyParameter, where: str) -> None:
     """Name, prior and support of a parameter beside the mean."""
-    meant = {"Intercept", "common", "group_sigma", "group_cor", "chain", "draw", *RESERVED}
+    meant = {"Intercept", "common", "group_sigma", "group_cor", "smooth_sigma"}
+    meant |= {"chain", "draw", *RESERVED}
     if not name.isidentifier() or keyword.iskeyword(name) or name in meant:
         why = "has another meaning here" if name in meant else "is not a Python identifier"
         raise ModelError(f"{where}: parameter {name!r} {why}. Give it another name.")

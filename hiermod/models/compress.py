@@ -89,7 +89,7 @@ def count_equal(arrays: Arrays) -> Arrays:
 def _codes(inputs: Arrays, rows: int) -> NDArray[np.int64]:
     """A number for each row, equal for rows that are equal in all inputs."""
     codes = np.zeros(rows, np.int64)
-    for column in (c for v in inputs.values() for c in np.atleast_2d(v)):
+    for column in (c for v in inputs.values() for c in v.reshape(-1, rows)):
         own, values = pd.factorize(column)
         codes, found = pd.factorize(codes * len(values) + own)
         if len(found) == rows:

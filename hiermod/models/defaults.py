@@ -14,6 +14,8 @@ its standard deviation; the rule of rstanarm's `get_scale_value`):
 - without an intercept, the coefficients of an index variable or full-rank factor have the prior of
   an intercept; if there is none, s becomes sqrt(s^2 + m^2), for something else must reach m;
 - the standard deviation of group effects: exponential with mean s / d(x);
+- the standard deviation of a smooth, which is that of its penalised part in a typical row:
+  exponential with mean s;
 - correlations of group effects: lkj(2);
 - sigma of a gaussian response: exponential with mean sd(y), as rstanarm.
 
@@ -141,6 +143,10 @@ class Defaults:
         constant = effect.kind == "intercept"
         source = "default, scaled to y" if constant else "default, scaled to x"
         return make("exponential", _one(rates), source=source)
+
+    def smooth_sigma(self) -> Prior:
+        """Of the standard deviations of smooths."""
+        return make("exponential", 1 / self.whole, source="default, scaled to y")
 
     def group_cor(self) -> Prior:
         """Of the correlation of the effects of a group."""

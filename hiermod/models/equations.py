@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from hiermod.formula.design import Term
 from hiermod.models.links import Link
 from hiermod.models.priors import Prior
-from hiermod.models.specification import GroupEffects, Parameter, Predictor, Shrunk, Specification
+from hiermod.models.specification import (
+    GroupEffects,
+    Parameter,
+    Predictor,
+    Shrunk,
+    SmoothEffects,
+    Specification,
+)
 
 
 @dataclass(frozen=True)
@@ -90,6 +97,16 @@ class _Text:
         """A parameter of the kind of level that a level is."""
         return f"{name}[{g.group.by.name}[j]]" if g.group.by else name
 
+    def smooth(self, s: SmoothEffects) -> str:
+        """The penalised part of a smooth in a row."""
+        return f"sum({s.smooth.name} * basis[i])"
+
+    def coefficient(self, s: SmoothEffects) -> tuple[str, str, str]:
+        """One coefficient of a smooth; its standard deviation; which there are."""
+        j = "j, " * bool(s.sigma.labels)
+        sizes = f"j = 1..{s.shape[0]}, " * bool(j) + f"k = 1..{s.shape[-1]}"
+        return f"{s.smooth.name}[{j}k]", s.sigma.name + "[j]" * bool(j), f"   for {sizes}"
+
     def note(self, text: str) -> str:
         return text
 
@@ -135,7 +152,7 @@ class _Latex:
             return rf"\alpha^{{{_tex(p.of)}}}" if p.of else r"\alpha"
         if p.role == "common":
             return rf"\beta_{{{_tex(p.name)}}}"
-        if p.role == "group_sigma":
+        if p.role in ("group_sigma", "smooth_sigma"):
             return rf"\sigma_{{{_tex(p.name.removesuffix('_sigma'))}}}"
         if p.role == "group_cor":
             return rf"\mathbf{{R}}_{{{_tex(p.name.removesuffix('_cor'))}}}"
@@ -184,6 +201,18 @@ class _Latex:
 
     def of_kind(self, name: str, g: GroupEffects) -> str:
         return rf"{{{name}}}_{{[{_tex(g.group.by.name)}[j]]}}" if g.group.by else name
+
+    def smooth(self, s: SmoothEffects) -> str:
+        """The penalised part of a smooth in a row."""
+        name, j = _tex(s.smooth.name), "j" * bool(s.sigma.labels)
+        return rf"\sum_{{{j}k}} b^{{{name}}}_{{{j}k}} B^{{{name}}}_{{i{j}k}}"
+
+    def coefficient(self, s: SmoothEffects) -> tuple[str, str, str]:
+        """One coefficient of a smooth; its standard deviation; which there are."""
+        j = "j" * bool(s.sigma.labels)
+        sizes = rf"j = 1, \ldots, {s.shape[0]},\ " * bool(j) + rf"k = 1, \ldots, {s.shape[-1]}"
+        sigma = rf"\sigma_{{{_tex(s.smooth.name)}{', j' * bool(j)}}}"
+        return rf"b^{{{_tex(s.smooth.name)}}}_{{{j}k}}", sigma, rf"\quad {sizes}"
 
     def note(self, text: str) -> str:
         return rf"\text{{{text}}}" if text else ""
@@ -254,6 +283,9 @@ def _lines(s: Specification, n: _Text | _Latex) -> Iterator[tuple[str, str, str]
     for g in s.every_group:
         yield from _effects(g, n)
     blocks = {m.name: b for p in s.predictors for b in p.shrunk for m in b.members}
+    for one in s.every_smooth:
+        left, sigma, which = n.coefficient(one)
+        yield left, "~", n.call("normal", f"0, {sigma}") + which
     for p in s.parameters:
         left = n.parameter(p)
         if p.name in s.at_means:
@@ -315,7 +347,7 @@ def _shrunk(b: Shrunk, p: Parameter, n: _Text | _Latex) -> Iterator[tuple[str, s
 
 def _common(p: Parameter, term: Term, n: _Text | _Latex, of: Callable[[str], str]) -> str:
     """The contribution of a common term; `of` gives a column, or its mean."""
-    if term.kind != "numeric":
+    if term.kind not in ("numeric", "whole"):
         of_level = n.of_level(n.parameter(p), p)
         return of_level if of == n.column else n.average(of_level)
     return f"{n.parameter(p)}{n.times}{of(_column(p.of, p.name))}"
@@ -345,5 +377,6 @@ def _terms(s: Predictor, n: _Text | _Latex) -> Iterator[str]:
                 if effect.kind == "intercept"
                 else f"{of_row}{n.times}{n.column(_column(s.parameter, effect.name))}"
             )
+    yield from map(n.smooth, s.smooths)
     if s.design.offset is not None:
         yield n.column("offset")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from hiermod.models import priors
 from hiermod.models.compress import Arrays
-from hiermod.models.marginal import Block, Layout
-from hiermod.models.specification import GroupEffects, Parameter, Specification
+from hiermod.models.marginal import Block, Curve, Layout
+from hiermod.models.specification import GroupEffects, Parameter, SmoothEffects, Specification
 
 FloatArray = NDArray[np.float64]
 
@@ -44,23 +44,28 @@ def integrate(s: Specification, given: Arrays) -> tuple[Layout, dict[str, Any], 
     normal = list(filter(_is_normal, linear))
     if sum(_width(p) for p in normal) > ROOT:
         normal = []
+    columns = sum(_width(p) for p in normal)
+    bent = columns + sum(int(np.prod(one.shape)) for one in s.smooths)
+    curves, bends = (s.smooths, ()) if bent <= ROOT else ((), s.smooths)
     # A dense block pays when nothing is left to sample beside it (measured: InstEval).
-    columns = sum(_width(p) for p in normal) + sum(np.prod(g.shape) for g in rest)
+    columns = (bent if curves else columns) + sum(int(np.prod(g.shape)) for g in rest)
     dense = columns <= ROOT and all(g.cor is None for g in rest)
     crossed, sampled = (rest, special) if dense else ([], [*rest, *special])
     left = [p for p in linear if p not in normal]
     layout = Layout(
         chain=tuple(map(block_of, chain)),
         coefficients=tuple((p.identifier, len(p.labels)) for p in normal),
+        curves=tuple(map(_curve, curves)),
         crossed=tuple(map(block_of, crossed)),
         linear=tuple((p.identifier, len(p.labels)) for p in left),
+        bends=tuple(map(_curve, bends)),
         sampled=tuple(map(block_of, sampled)),
         sigma=s.auxiliary[0].identifier,
     )
     rows = _Rows(s, given)
     for g in s.groups:
         rows.warn_of_collinear_effects(g)
-    made = rows.arrays(chain, crossed, sampled, normal, left)
+    made = rows.arrays(chain, curves, crossed, sampled, normal, left, bends)
     made |= {name: v for name, v in given.items() if name.startswith("by_")}
     return layout, made, _words(s, layout, sampled, left)
 
@@ -82,6 +87,11 @@ def block_of(g: GroupEffects) -> Block:
         levels=g.shape[1],
         noncentered=g.noncentered and not g.scaled,
     )
+
+
+def _curve(s: SmoothEffects) -> Curve:
+    """What `marginal` needs to know of a smooth."""
+    return Curve(s.identifier, s.sigma.identifier, s.shape, s.noncentered)
 
 
 def _chain(groups: tuple[GroupEffects, ...]) -> tuple[list[GroupEffects], list[GroupEffects]]:
@@ -114,12 +124,15 @@ def _words(
         g = effects[block.identifier]
         found += [g.name(e) for e in g.group.effects]
     found += [names[name] for name, _ in layout.coefficients]
+    smooths = {one.identifier: one.smooth.name for one in s.smooths}
+    found += [smooths[curve.identifier] for curve in layout.curves]
     words = [", ".join(found) or "nothing"]
     crossed = dict.fromkeys(g.group.factor for g in sampled if not g.group.special)
     if crossed:
         words.append(f"not {', '.join(crossed)}: crossed with {layout.chain[0].factor}")
     words += [f"not {g.group.factor}: {g.group.special}" for g in sampled if g.group.special]
     wide = [p.name for p in left if _is_normal(p)]
+    wide += [smooths[curve.identifier] for curve in layout.bends]
     other = [p.name for p in left if not _is_normal(p) and not p.prior.constant]
     if wide:
         words.append(f"not {', '.join(wide)}: more than {ROOT} columns")
@@ -154,6 +167,10 @@ class _Rows:
             for p in parameters
         ]
         return np.concatenate(blocks) if blocks else np.zeros((0, n))
+
+    def curves(self, smooths: Sequence[SmoothEffects]) -> list[FloatArray]:
+        """Columns of smooths, each of shape (columns, rows)."""
+        return [self._arrays[f"S_{s.key}"].reshape(-1, len(self.y)) for s in smooths]
 
     def effects(self, g: GroupEffects) -> tuple[NDArray[Any], FloatArray]:
         """Levels (rows,) and effects (K, rows) of a group term."""
@@ -226,20 +243,25 @@ class _Rows:
     def arrays(
         self,
         chain: list[GroupEffects],
+        curves: Sequence[SmoothEffects],
         crossed: list[GroupEffects],
         sampled: list[GroupEffects],
         normal: list[Parameter],
         left: list[Parameter],
+        bends: Sequence[SmoothEffects],
     ) -> dict[str, Any]:
         """Arrays for `marginal.eliminate`; see there."""
         w = self.weights
         x, other = self.columns(normal), self.columns(left)
+        n = len(x)
         location, scale = _moments(normal)
         fit = self._fit(np.concatenate([x, other]), location, scale)
-        response = np.concatenate([(self.y - fit @ np.concatenate([x, other]))[None], other])
+        left_over = (self.y - fit @ np.concatenate([x, other]))[None]
+        response = np.concatenate([left_over, other, *self.curves(bends)])
+        x = np.concatenate([x, *self.curves(curves)])
         size = len(x) + sum(int(np.prod(g.shape)) for g in crossed)
         shift = np.zeros(size)
-        shift[: len(x)] = (location - fit[: len(x)]) / scale
+        shift[:n] = (location - fit[:n]) / scale
         prior = np.diag([*np.ones(size), shift @ shift])
         prior[-1, :-1] = prior[:-1, -1] = shift
         beside = [_flat(self.by_level(g, x)) for g in crossed]
@@ -256,8 +278,8 @@ class _Rows:
             "rows": np.float64(w.sum()),
             "prior": prior,
             "scales": scale,
-            "fitted": [fit[: len(x)][i] for i in _slices(normal)],
-            "fitted_linear": [fit[len(x) :][i] for i in _slices(left)],
+            "fitted": [fit[:n][i] for i in _slices(normal)],
+            "fitted_linear": [fit[n:][i] for i in _slices(left)],
             "root": root,
             "in_root": np.concatenate(in_root, axis=1),
             "corner": (response * w) @ response.T,

@@ -128,6 +128,9 @@ class Joint:
         for g in s.every_group:
             name = ", ".join(g.name(e) for e in g.group.effects)
             out[g.identifier] = f"{name}, standardised" if g.noncentered else name
+        for one in s.every_smooth:
+            name = one.smooth.name
+            out[one.identifier] = f"{name}, standardised" if one.noncentered else name
         return out
 
     @property
@@ -230,11 +233,14 @@ class Joint:
             for g in s.every_group:
                 if g.identifier == key and not g.noncentered:
                     own = program.effects_arguments(g)
+            for one in s.every_smooth:
+                if one.identifier == key and not one.noncentered:
+                    own = [one.sigma.identifier, key]
             return at_values({self.names[k]: values[k] for k in own})
         scalars = {
             self.names[p.identifier]: values[p.identifier]
             for p in s.parameters
-            if p.role not in ("group_sigma", "group_cor")
+            if p.role not in ("group_sigma", "group_cor", "smooth_sigma")
         }
         rows, eta = self._bad_rows(values)
         if not len(rows):
@@ -278,6 +284,7 @@ def join(specification: Specification) -> Joint:
         parts=(
             *(_part(p) for p in specification.parameters),
             *(Part(g.identifier, g.part_shape, "real") for g in specification.every_group),
+            *(Part(one.identifier, one.shape, "real") for one in specification.every_smooth),
         ),
     )
 
@@ -289,9 +296,9 @@ def arrays(specification: Specification, design: Design) -> dict[str, NDArray[An
     -------
     dict
         ``y``, and what the program needs of ``X`` (P, N; centred as in training), ``offset``,
-        what `Response.given` names (N,), ``index_<group>`` (N,) and ``Z_<group>`` (K, N); of the
-        predictors of other parameters, ``X_<parameter>`` and so on. ``by_<group>`` (J,) is not of
-        rows, but of levels.
+        what `Response.given` names (N,), ``index_<group>`` (N,) and ``Z_<group>`` (K, N),
+        ``S_<smooth>`` (K, N), or (J, K, N) of one that is by a factor; of the predictors of other
+        parameters, ``X_<parameter>`` and so on. ``by_<group>`` (J,) is not of rows, but of levels.
     """
     response = design.response
     out: dict[str, NDArray[Any]] = {"y": response.values, **response.given}
@@ -308,6 +315,8 @@ def arrays(specification: Specification, design: Design) -> dict[str, NDArray[An
                 out[f"by_{g.key}"] = group.by.index
             if not g.constant:
                 out[f"Z_{g.key}"] = np.ascontiguousarray(group.Z.T)
+        for one, smooth in zip(p.smooths, part.smooths, strict=True):
+            out[f"S_{one.key}"] = np.ascontiguousarray(np.moveaxis(smooth.Z, 0, -1))
     return out
 
 

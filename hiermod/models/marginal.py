@@ -87,6 +87,43 @@ class Block:
 
 
 @dataclass(frozen=True)
+class Curve:
+    """The coefficients of a smooth.
+
+    Attributes
+    ----------
+    identifier : str
+        Of its part of the joint distribution.
+    sigma : str
+        Identifier of its standard deviation.
+    shape : tuple of int
+        Of the coefficients: (K,), or (J, K) with a standard deviation for each of J levels.
+    noncentered : bool
+        Whether the part holds standard normal values or the coefficients.
+    """
+
+    identifier: str
+    sigma: str
+    shape: tuple[int, ...]
+    noncentered: bool
+
+    @property
+    def size(self) -> int:
+        """Number of coefficients."""
+        return int(np.prod(self.shape))
+
+    def scale(self, values: Values) -> tf.Tensor:
+        """Standard deviations of the coefficients, shape (chains, size)."""
+        sigma = values[self.sigma][..., None] * tf.ones(self.shape, tf.float64)
+        return tf.reshape(sigma, [-1, self.size])
+
+    def coefficients(self, values: Values) -> tf.Tensor:
+        """The coefficients, where they are sampled, shape (chains, size)."""
+        held = tf.reshape(values[self.identifier], [-1, self.size])
+        return self.scale(values) * held if self.noncentered else held
+
+
+@dataclass(frozen=True)
 class Layout:
     """What is integrated out, and in which order; models with equal layouts share a program.
 
@@ -97,10 +134,14 @@ class Layout:
     coefficients : tuple of (str, int)
         Intercept and common coefficients in the root: identifier, and number of columns or 0 for a
         scalar.
+    curves : tuple of Curve
+        In the root, after the coefficients.
     crossed : tuple of Block
-        In the root, after the coefficients: uncorrelated effects of factors with few levels.
+        In the root, after the curves: uncorrelated effects of factors with few levels.
     linear : tuple of (str, int)
         Coefficients that are sampled.
+    bends : tuple of Curve
+        Curves that are sampled.
     sampled : tuple of Block
         Group terms that are sampled.
     sigma : str
@@ -109,16 +150,18 @@ class Layout:
 
     chain: tuple[Block, ...]
     coefficients: tuple[tuple[str, int], ...]
+    curves: tuple[Curve, ...]
     crossed: tuple[Block, ...]
     linear: tuple[tuple[str, int], ...]
+    bends: tuple[Curve, ...]
     sampled: tuple[Block, ...]
     sigma: str
 
     @property
     def identifiers(self) -> set[str]:
         """Of the parts of the joint distribution that are integrated out."""
-        blocks = (b.identifier for b in (*self.chain, *self.crossed))
-        return {*(name for name, _ in self.coefficients), *blocks}
+        blocks: tuple[Block | Curve, ...] = (*self.chain, *self.curves, *self.crossed)
+        return {*(name for name, _ in self.coefficients), *(b.identifier for b in blocks)}
 
 
 def cholesky(matrix: list[Rows]) -> list[Rows]:
@@ -257,16 +300,41 @@ def eliminate(layout: Layout, values: Values, data: Mapping[str, Any]) -> Elimin
     last = tf.concat([in_root, corner[:, None]], -1)
     left = tf.concat([_beside(data["root"], in_root), last[:, :, None]], 2) - gram
     left = left * scale[:, :, None] * scale[:, None, :] + data["prior"]
-    *rows, response = (tf.unstack(row, axis=-1) for row in tf.unstack(left, axis=-2))
-    root = cholesky([row[: a + 1] for a, row in enumerate(rows)])
-    right = forward(root, response[:-1])
-    squares = response[-1]
-    for row, white in zip(root, right, strict=True):
-        log_det += 2.0 * tf.math.log(row[-1])
-        squares -= white * white
+    root, right, of_root, squares = _root(left)
+    log_det += of_root
     spread = data["rows"] * (np.log(2 * np.pi) - 2.0 * tf.math.log(inverse))
     log_density = -0.5 * (spread + log_det + squares)
     return Eliminated(triangles, couplings, to_root, scale, root, right, log_density)
+
+
+def _root(matrix: tf.Tensor) -> tuple[list[Rows], Rows, tf.Tensor, tf.Tensor]:
+    """The dense block with the response as its last column, factorised.
+
+    Parameters
+    ----------
+    matrix : tensor, shape (chains, columns + 1, columns + 1)
+
+    Returns
+    -------
+    ``root`` and ``right`` of `Eliminated`; the log determinant of the block, and what is left of
+    the square of the response, both (chains,).
+    """
+    size = matrix.shape[-1] - 1
+    if size > UNROLLED:  # the response as well: its row of the factor is the solution
+        factor = tf.linalg.cholesky(matrix)
+        diagonal = tf.linalg.diag_part(factor)
+        rows = [tf.unstack(row, axis=-1) for row in tf.unstack(factor, axis=-2)]
+        root = [row[: a + 1] for a, row in enumerate(rows[:-1])]
+        log_det = 2.0 * tf.reduce_sum(tf.math.log(diagonal[:, :-1]), -1)
+        return root, rows[-1][:-1], log_det, diagonal[:, -1] ** 2
+    *rows, response = (tf.unstack(row, axis=-1) for row in tf.unstack(matrix, axis=-2))
+    root = cholesky([row[: a + 1] for a, row in enumerate(rows)])
+    right = forward(root, response[:-1])
+    log_det, squares = tf.constant(0.0, tf.float64), response[-1]
+    for row, white in zip(root, right, strict=True):
+        log_det += 2.0 * tf.math.log(row[-1])
+        squares -= white * white
+    return root, right, log_det, squares
 
 
 Factors = tuple[list[list[Rows]], list[dict[int, list[Rows]]], list[Rows], tf.Tensor, tf.Tensor]
@@ -416,7 +484,12 @@ def _root_scale(layout: Layout, values: Values, data: Mapping[str, Any]) -> tf.T
     chains = values[layout.sigma].shape[0]
     fixed = tf.broadcast_to(data["scales"], [chains, data["scales"].shape[0]])
     return tf.concat(
-        [fixed, *(tf.repeat(b.scale(values), b.levels, axis=-1) for b in layout.crossed)], -1
+        [
+            fixed,
+            *(curve.scale(values) for curve in layout.curves),
+            *(tf.repeat(b.scale(values), b.levels, axis=-1) for b in layout.crossed),
+        ],
+        -1,
     )
 
 
@@ -439,6 +512,7 @@ def _response(
         fitted - (values[name] if width else values[name][:, None])
         for (name, width), fitted in zip(layout.linear, data["fitted_linear"], strict=True)
     ]
+    linear += [-curve.coefficients(values) for curve in layout.bends]
     chains = values[layout.sigma].shape[0] if linear or layout.sampled else 1
     mix = tf.concat([tf.ones([chains, 1], tf.float64), *linear], -1)
     levels = [[tf.matmul(mix, row) for row in tf.unstack(x)] for x in data["levels"]]
@@ -478,7 +552,8 @@ def width(layout: Layout, data: Mapping[str, Any]) -> int:
 
 def noises(layout: Layout, only_moments: bool) -> int:
     """Random numbers that `draw` uses for each draw."""
-    root = sum(max(n, 1) for _, n in layout.coefficients) + sum(b.size for b in layout.crossed)
+    root = sum(max(n, 1) for _, n in layout.coefficients)
+    root += sum(b.size for b in layout.curves) + sum(b.size for b in layout.crossed)
     return root + sum(b.size for b in layout.chain[only_moments:])
 
 
@@ -525,6 +600,11 @@ def draw(
         value = fitted + data["scales"][begin : begin + max(width, 1)] * z
         out[name] = value if width else value[:, 0]
         begin += max(width, 1)
+    for curve in layout.curves:
+        z = tf.stack(root[begin : begin + curve.size], -1)
+        z = z if curve.noncentered else curve.scale(values) * z
+        out[curve.identifier] = tf.reshape(z, [-1, *curve.shape])
+        begin += curve.size
     for block in layout.crossed:
         z = tf.stack(root[begin : begin + block.size], -1)
         z = tf.reshape(z, [-1, block.effects, block.levels])

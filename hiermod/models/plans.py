@@ -340,6 +340,7 @@ def plan(joint: Joint, *, shortcuts: bool = True, approximate: str | None = None
     notes["integrated"] = reason
     called = {p.identifier: p.name for p in s.parameters}
     called |= {g.identifier: ", ".join(map(g.name, g.group.effects)) for g in s.every_group}
+    called |= {one.identifier: one.smooth.name for one in s.every_smooth}
     names = [called[p.identifier] for p in structure.sampled if p.size]
     size = structure.dimensions
     notes["sampled"] = f"{', '.join(names)} ({size:,} number{'s' * (size != 1)})"

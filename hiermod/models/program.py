@@ -15,7 +15,13 @@ from typing import Any
 
 from hiermod.models import decorated, families, priors
 from hiermod.models.links import NAMES
-from hiermod.models.specification import GroupEffects, Parameter, Predictor, Specification
+from hiermod.models.specification import (
+    GroupEffects,
+    Parameter,
+    Predictor,
+    SmoothEffects,
+    Specification,
+)
 
 HEADER = """\
 import numpy as np
@@ -43,6 +49,7 @@ def source(specification: Specification, *, literal: bool = False) -> str:
         ``joint_distribution`` and, if not `literal`, ``predict`` (and ``predict_<parameter>``),
         ``parameters``, ``scaled`` and ``totals``. Arrays
         come in through ``data``: ``X`` (P, N), ``Z_<group>`` (K, N), ``index_<group>`` (N,),
+        ``S_<smooth>`` (K, N) or (J, K, N),
         ``offset`` (N,), what `Response.given` names, (N,); ``totals`` has its own, see
         `models.compress`.
     """
@@ -143,6 +150,7 @@ def _call_predictor(p: Predictor, value: str) -> list[str]:
     """Arguments of a call of ``linear_predictor``, from a pattern for the value of a part."""
     made = [value.format(name) for name in coefficients(p)]
     made += [_given(g, value) for g in p.groups]
+    made += [_smooth(one, value) for one in p.smooths]
     if not p.shrunk:
         return ["data", *made]
     members = {member.identifier for block in p.shrunk for member in block.members}
@@ -153,7 +161,7 @@ def _call_predictor(p: Predictor, value: str) -> list[str]:
 
 def predictor_arguments(p: Predictor) -> list[str]:
     """Arguments of ``linear_predictor`` after ``data``."""
-    return [*coefficients(p), *map(deviations, p.groups)]
+    return [*coefficients(p), *map(deviations, p.groups), *(f"b_{s.key}" for s in p.smooths)]
 
 
 def parameter_arguments(s: Specification) -> list[str]:
@@ -167,7 +175,7 @@ def parameter_arguments(s: Specification) -> list[str]:
 
 def needs_offset(s: Predictor) -> bool:
     """Whether the predictor adds an offset; a lone intercept needs one to have a row for each."""
-    return s.design.offset is not None or not (s.common or s.groups)
+    return s.design.offset is not None or not (s.common or s.groups or s.smooths)
 
 
 def _scale(g: GroupEffects) -> str:
@@ -220,6 +228,12 @@ def _given(g: GroupEffects, value: str) -> str:
     return f"{made}[..., {g.first}:{g.first + g.shape[0]}, :]" if g.whole else made
 
 
+def _smooth(s: SmoothEffects, value: str) -> str:
+    """Expression of the coefficients of a smooth, from a pattern for the value of a part."""
+    sigma, held = value.format(s.sigma.identifier), value.format(s.identifier)
+    return f"{sigma}[..., tf.newaxis] * {held}" if s.noncentered else held
+
+
 def _linear(s: Predictor) -> str:
     """The effects of the groups and the linear predictor."""
     own = [_effects(g) for g in s.groups if not g.whole]
@@ -265,6 +279,9 @@ def _predictor(s: Predictor) -> str:
             terms.append(f"{taken}[..., 0, :]")
         else:
             terms.append(f'tf.reduce_sum({taken} * data["Z_{g.key}"], axis=-2)')
+    for one in s.smooths:
+        axes = len(one.shape)
+        terms.append(f'tf.tensordot(b_{one.key}, data["S_{one.key}"], axes={axes})')
     if needs_offset(s):
         terms.append(f'data["offset{s.suffix}"]')
     lines.append(f"    eta = {terms[0]}")
@@ -332,11 +349,16 @@ def _prior(p: Parameter, literal: bool) -> str:
     return f"tfd.Sample({distribution}, {len(p.labels)}, name={p.identifier!r})"
 
 
+def _standard(identifier: str, shape: tuple[int, ...]) -> str:
+    """A part of standard normal values."""
+    one = "tfd.Normal(np.float64(0), np.float64(1))"
+    return f"tfd.Sample({one}, {list(shape)}, name={identifier!r})"
+
+
 def _group_part(g: GroupEffects, earlier: list[str]) -> str:
     """The part of the joint distribution that holds the effects of a group term."""
     if g.noncentered and not g.df:
-        one, shape = "tfd.Normal(np.float64(0), np.float64(1))", list(g.part_shape)
-        return f"tfd.Sample({one}, {shape}, name={g.identifier!r})"
+        return _standard(g.identifier, g.part_shape)
     if g.df:
         size = g.shape[0]
         scale = f"tf.linalg.LinearOperatorIdentity({size}, dtype=tf.float64)"
@@ -384,6 +406,20 @@ def _group_part(g: GroupEffects, earlier: list[str]) -> str:
     return f"lambda {', '.join(reversed(earlier))}: {body}"
 
 
+def _smooth_part(s: SmoothEffects, earlier: list[str]) -> str:
+    """The part of the joint distribution that holds the coefficients of a smooth."""
+    if s.noncentered:
+        return _standard(s.identifier, s.shape)
+    scale = f"{s.sigma.identifier}[..., tf.newaxis]"
+    return (
+        f"lambda {', '.join(reversed(earlier))}: tfd.Independent(\n"
+        f"            tfd.Normal(np.zeros({list(s.shape)}), {scale}),\n"
+        f"            reinterpreted_batch_ndims={len(s.shape)},\n"
+        f"            name={s.identifier!r},\n"
+        f"        )"
+    )
+
+
 def _joint(s: Specification, literal: bool) -> str:
     """The joint distribution; its parts in the order of `Specification.parameters`, groups next."""
     lines, names = [], []
@@ -397,6 +433,8 @@ def _joint(s: Specification, literal: bool) -> str:
         add(p.identifier, _prior(p, literal), f"{p.name} ~ {p.prior.text}" if literal else p.role)
     for g in s.every_group:
         add(g.identifier, _group_part(g, names), f"effects of {g.group.factor}")
+    for one in s.every_smooth:
+        add(one.identifier, _smooth_part(one, names), f"coefficients of {one.smooth.name}")
     comma = ",\n                    "
 
     def linear(p: Predictor) -> str:

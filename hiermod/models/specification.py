@@ -14,14 +14,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hiermod.errors import ModelError, PriorError, did_you_mean
-from hiermod.formula.design import Design, Group, Response, Term, label
+from hiermod.formula.design import Design, Group, Response, Smooth, Term, label
 from hiermod.models import centring, defaults, families, links, priors
 from hiermod.models.priors import Prior
 from hiermod.models.shrinkage import Shrinkage
 
 FloatArray = NDArray[np.float64]
 
-CLASSES = ("Intercept", "common", "group_sigma", "group_cor")
+CLASSES = ("Intercept", "common", "group_sigma", "group_cor", "smooth_sigma")
 """Roles whose name is also a class key of ``priors=``."""
 
 
@@ -37,7 +37,7 @@ class Parameter:
         Name in the joint distribution, a Python identifier.
     role : str
         ``"Intercept"``, ``"common"``, ``"scale"`` (that coefficients are made with),
-        ``"group_sigma"``, ``"group_cor"``, ``"group_df"`` or ``"auxiliary"``.
+        ``"group_sigma"``, ``"group_cor"``, ``"group_df"``, ``"smooth_sigma"`` or ``"auxiliary"``.
     labels : tuple of str
         Labels of its elements; empty for a scalar, or a single correlation.
     size : int
@@ -193,6 +193,44 @@ class Shrunk:
 
 
 @dataclass(frozen=True)
+class SmoothEffects:
+    """The penalised part of a smooth and its parameter.
+
+    Attributes
+    ----------
+    smooth : Smooth
+    sigma : Parameter
+        Standard deviation of the coefficients; one for each level of a factor that it is by.
+    identifier : str
+        Of the part that holds the coefficients in the joint distribution.
+    key : str
+        End of the name of its array in the program.
+    noncentered : bool
+        Whether that part holds standard normal values, which times sigma are the coefficients, or
+        the coefficients themselves.
+    """
+
+    smooth: Smooth
+    sigma: Parameter
+    identifier: str
+    key: str
+    noncentered: bool
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the coefficients, (K,) or (J, K)."""
+        return self.smooth.Z.shape[1:]
+
+    @property
+    def dims(self) -> dict[str, list[Any]]:
+        """Dimensions of the coefficients, with labels: those of `sigma` first."""
+        labels = (
+            {f"{self.smooth.name}_by_dim": list(self.smooth.levels)} if self.sigma.labels else {}
+        )
+        return labels | {f"{self.smooth.name}_dim": list(range(self.shape[-1]))}
+
+
+@dataclass(frozen=True)
 class Predictor:
     """A linear predictor: of the mean, or of another parameter of the family.
 
@@ -211,6 +249,7 @@ class Predictor:
     shrunk : tuple of Shrunk
         Those of `common` whose scales are made of other parameters.
     groups : tuple of GroupEffects
+    smooths : tuple of SmoothEffects
     start : float
         The intercept at which the linear predictor begins.
     """
@@ -223,6 +262,7 @@ class Predictor:
     common: tuple[Parameter, ...]
     shrunk: tuple[Shrunk, ...]
     groups: tuple[GroupEffects, ...]
+    smooths: tuple[SmoothEffects, ...]
     start: float
 
     @cached_property
@@ -294,6 +334,11 @@ class Specification(Predictor):
         found = {(g.whole or g).identifier: g.whole or g for p in self.predictors for g in p.groups}
         return tuple(found.values())
 
+    @property
+    def every_smooth(self) -> tuple[SmoothEffects, ...]:
+        """The smooths of all predictors."""
+        return tuple(smooth for p in self.predictors for smooth in p.smooths)
+
     @cached_property
     def parameters(self) -> tuple[Parameter, ...]:
         """Everything that has a prior, in the order of the joint distribution."""
@@ -307,7 +352,7 @@ class Specification(Predictor):
             for g in self.every_group
             for p in (*g.sigmas, *((g.cor,) if g.cor else ()), *((g.df,) if g.df else ()))
         ]
-        return (*linear, *grouped, *self.auxiliary)
+        return (*linear, *grouped, *(s.sigma for s in self.every_smooth), *self.auxiliary)
 
 
 class _Identifiers:
@@ -411,6 +456,9 @@ def specify(
     ]
     blocks = _blocks(design)
     drafts += [d for block in blocks for d in _grouped(block, design, rules, identifiers)]
+    drafts += [
+        d for name, part in _parts(design) for d in _smoothed(name, part, rules[name], identifiers)
+    ]
     for name, auxiliary in kind.parameters.items():
         if name not in design.parameters:
             prior, support = rules[""].auxiliary(auxiliary), auxiliary.support
@@ -430,7 +478,8 @@ def specify(
     }
     scales = [p for blocks_ in shrunk.values() for block in blocks_ for p in block.scales]
     _check_names([*drafts, *scales], design)
-    if all(p.prior.constant for p in made.values()) and not blocks:
+    deviate = blocks or any(part.smooths for _, part in _parts(design))
+    if all(p.prior.constant for p in made.values()) and not deviate:
         raise PriorError(
             "every parameter has a constant prior: there is nothing to estimate. Leave one of them "
             f"out of priors=: {', '.join(made)}."
@@ -453,6 +502,9 @@ def specify(
             common=tuple(made[t.name] for t in part.terms),
             shrunk=shrunk[name],
             groups=tuple(grouped[name]),
+            smooths=tuple(
+                _smooth_effects(smooth, made, identifiers, forms[name]) for smooth in part.smooths
+            ),
             start=rules[name].location if name else typical,
         )
         for name, part in _parts(design)
@@ -543,6 +595,22 @@ def _shrunk(
                 )
             scales.append(_with_prior(draft, {}))
         yield replace(block, scales=tuple(scales))
+
+
+def _smoothed(
+    parameter: str, design: Design, rule: defaults.Defaults, identifiers: _Identifiers
+) -> Iterator[Parameter]:
+    """The standard deviations of the smooths of a linear predictor with their default priors."""
+    for smooth in design.smooths:
+        yield Parameter(
+            f"{smooth.name}_sigma",
+            identifiers(f"sigma_{smooth.name}"),
+            "smooth_sigma",
+            smooth.levels,
+            rule.smooth_sigma(),
+            support="positive",
+            of=parameter,
+        )
 
 
 Block = list[tuple[str, Group]]
@@ -638,12 +706,15 @@ def _check_names(drafts: Sequence[Parameter], design: Design) -> None:
     groups = [g for _, part in _parts(design) for g in part.groups]
     terms = [t for _, part in _parts(design) for t in part.terms]
     names += [f"{e.name}|{g.factor}" for g in groups for e in g.effects]
+    smooths = [s.name for _, part in _parts(design) for s in part.smooths]
+    names += smooths
     dims = {f"{t.name}_dim" for t in terms if t.labels}
     dims |= {f"{d.name}_dim" for d in drafts if d.role == "auxiliary" and d.labels}
     dims |= {f"{g.factor}__factor_dim" for g in groups}
     dims |= {f"{e.name}__expr_dim" for g in groups for e in g.effects if e.labels}
     dims |= {f"{g.by.name}__by_dim" for g in groups if g.by}
-    taken = dims | {"chain", "draw", "__obs__", "common", "group_sigma", "group_cor"}
+    dims |= {f"{name}{end}" for name in smooths for end in ("_dim", "_by_dim")}
+    taken = dims | {"chain", "draw", "__obs__", *CLASSES[1:]}
     clashes = sorted({n for n in names if names.count(n) > 1} | (taken & set(names)))
     clashes += [design.response.name] if design.response.name in ("chain", "draw") else []
     if clashes:
@@ -707,19 +778,20 @@ def _forms(
     link: links.Link,
     noncentered: bool | Mapping[str, bool] | None,
 ) -> dict[str, dict[str, bool]]:
-    """For every predictor and grouping factor, whether its effects are in non-centred form.
+    """For every predictor, grouping factor and smooth, whether the form is the non-centred one.
 
     What is not given is chosen by the data for the mean, and non-centred for other parameters, of
     which a level tells less.
     """
     factors = sorted({g.factor for _, part in _parts(design) for g in part.groups})
+    factors += [smooth.name for _, part in _parts(design) for smooth in part.smooths]
     if isinstance(noncentered, Mapping):
         noncentered = {label(factor): flag for factor, flag in noncentered.items()}
         for factor in noncentered:
             if factor not in factors:
                 raise ModelError(
-                    f"noncentered names {factor!r}, which is not a grouping factor of the model. "
-                    f"{did_you_mean(str(factor), factors)}"
+                    f"noncentered names {factor!r}, which is no grouping factor or smooth of the "
+                    f"model. {did_you_mean(str(factor), factors)}"
                 )
         given = dict(noncentered)
     else:
@@ -734,7 +806,8 @@ def _forms(
                 "and only a non-centred form: name the other grouping factors, {'h': False}."
             )
     out = {name: dict.fromkeys(factors, True) | given for name, _ in _parts(design)}
-    if not all(g.factor in given for g in design.groups):
+    chosen = [*(g.factor for g in design.groups), *(smooth.name for smooth in design.smooths)]
+    if not given.keys() >= {*chosen}:
         out[""] = centring.noncentered(design, family, link) | given
     return out
 
@@ -775,6 +848,23 @@ def _effects(
     for name, group in block:
         yield replace(effects(name, group, flag, whole), first=begin)
         begin += group.Z.shape[1]
+
+
+def _smooth_effects(
+    smooth: Smooth,
+    made: Mapping[str, Parameter],
+    identifiers: _Identifiers,
+    forms: Mapping[str, bool],
+) -> SmoothEffects:
+    """A smooth with its parameter."""
+    noncentered = forms[smooth.name]
+    return SmoothEffects(
+        smooth=smooth,
+        sigma=made[f"{smooth.name}_sigma"],
+        identifier=identifiers(f"{'z' if noncentered else 'b'}_{smooth.name}"),
+        key=identifiers(f"smooth_{smooth.name}").removeprefix("smooth_"),
+        noncentered=noncentered,
+    )
 
 
 def _joined(block: Block) -> Group:

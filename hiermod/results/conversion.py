@@ -76,6 +76,10 @@ def _variables(
         yield from _group_parameters(s, g, values)
     for g in s.every_group:
         yield from _deviations(joint, g, values)
+    for one in s.every_smooth:
+        sigma, dims, b = values[one.sigma.identifier], tuple(one.dims), values[one.identifier]
+        yield one.sigma.name, (dims[:-1], sigma, {d: one.dims[d] for d in dims[:-1]})
+        yield one.smooth.name, (dims, sigma[..., None] * b if one.noncentered else b, one.dims)
 
 
 def _common(p: Parameter, values: Mapping[str, NDArray[np.float64]]) -> Variable:

@@ -25,6 +25,11 @@ def _head(s: Specification) -> list[tuple[str, str]]:
         for p in s.predictors
         for g in p.groups
     )
+    smooths = ", ".join(
+        f"{one.smooth.name} ({int(np.prod(one.shape))} coefficients, "
+        f"{'non-centred' if one.noncentered else 'centred'})"
+        for one in s.every_smooth
+    )
     linked = [f"{s.link.name} link", *(f"{p.parameter}: {p.link.name} link" for p in s.others)]
     return [
         ("formula", design.formula.text),
@@ -32,6 +37,7 @@ def _head(s: Specification) -> list[tuple[str, str]]:
         ("family", ", ".join([s.family.name, *linked])),
         ("data", rows),
         *([("groups", groups)] if groups else []),
+        *([("smooths", smooths)] if smooths else []),
     ]
 
 
@@ -59,6 +65,7 @@ def _fit_head(s: Specification, posterior: xr.Dataset) -> list[tuple[str, str]]:
 def _table(s: Specification, posterior: xr.Dataset) -> pd.DataFrame:
     """Summary of everything but the deviations of single levels."""
     hidden = {g.name(e) for g in s.every_group for e in g.group.effects}
+    hidden |= {one.smooth.name for one in s.every_smooth}
     return summary(posterior, [str(n) for n in posterior.data_vars if n not in hidden])
 
 

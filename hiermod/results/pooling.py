@@ -209,6 +209,9 @@ def _population(s: Specification, g: GroupEffects, posterior: xr.Dataset) -> Flo
     level = beta @ means
     if s.intercept:
         level = level + posterior[s.intercept.name].to_numpy()
+    for one in s.smooths:
+        b = posterior[one.smooth.name].to_numpy()
+        level = level + (b * one.smooth.Z.mean(axis=0)).sum(axis=tuple(range(2, b.ndim)))
     zero = np.zeros(level.shape)
     return np.stack([level if c == -1 else zero if c == -2 else beta[..., c] for c in own], axis=-1)
 

@@ -48,6 +48,7 @@ def predictor_inputs(s: Predictor, posterior: xr.Dataset) -> list[FloatArray]:
     if s.intercept:
         out.insert(0, posterior[s.intercept.name].to_numpy() + _shift(s, posterior))
     out += [effects(g, posterior) for g in s.groups]
+    out += [posterior[one.smooth.name].to_numpy() for one in s.smooths]
     return [v.reshape(-1, *v.shape[2:]) for v in out]
 
 

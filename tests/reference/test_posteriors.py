@@ -127,6 +127,23 @@ CHIMPS = {
 }
 
 CASES = {
+    "Howell1_m4_5": Case(
+        lambda: hm.load_data("Howell1"),
+        "height ~ scale(weight) + I(scale(weight)**2)",
+        "gaussian",
+        {
+            "Intercept": "normal(178, 20)",
+            "scale(weight)": "lognormal(0, 1)",
+            "I(scale(weight) ** 2)": "normal(0, 1)",
+            "sigma": "uniform(0, 50)",
+        },
+        lambda p: {
+            "a": p["Intercept"],
+            "b1": p["scale(weight)"],
+            "b2": p["I(scale(weight) ** 2)"],
+            "sigma": p["sigma"],
+        },
+    ),
     "reedfrogs_m13_1": Case(
         frogs,
         "prop(surv, density) ~ 0 + index(tank)",

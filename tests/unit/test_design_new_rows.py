@@ -37,7 +37,7 @@ FORMULAS = [
     "y ~ scale(x) + center(z)",
     "y ~ scale(log(w)) + poly(scale(x), 3)",
     "y ~ bs(x, df=5) + cr(z, df=4)",
-    "y ~ cc(x, 6, df=4) + tp(z, df=4)",
+    "y ~ cc(x, 6, df=4) + tp(z, df=4) + ns(w, df=3)",
     "y ~ C(k, Sum) + T(f, 'c')",
     "y ~ C(f, levels=['e', 'd', 'c', 'b', 'a']):x",
     "y ~ index(f) + index(f):scale(x) + h",

@@ -206,10 +206,9 @@ REFUSED = [
     # functions
     ("y ~ factor(x)", "factor", "factor() is R's", "C(x)"),
     ("y ~ as.factor(x)", "as.factor", "as.factor() is R's", "C(x)"),
-    ("y ~ ns(x, 3)", "ns", "ns() is R's", "cr(x, df=5)"),
     *[
         (f"y ~ {name}(x)", name, f"{name}() is not supported yet", "")
-        for name in ("s", "t2", "mo", "gp", "hsgp", "me", "mi", "mm", "cs")
+        for name in ("te", "t2", "mo", "gp", "hsgp", "me", "mi", "mm", "cs")
     ],
     ("y ~ np.log(x)", "np.log", "unknown function 'np.log'", "Write log(x)"),
     ("y ~ os.system(x)", "os.system", "unknown function 'os.system'", "functions="),
@@ -222,6 +221,28 @@ REFUSED = [
     ("y ~ offset(x, z)", "offset(x, z)", "takes 1 argument", "offset(x)"),
     ("y ~ log(index(x))", "index", "cannot be inside another function", ""),
     ("y ~ index(log(x))", "log(x)", "index() takes a column", "column first"),
+    # smooths
+    ("y ~ s(x, z)", "s(x, z)", "not the arguments of s()", "Of two columns, s(x) + s(z)"),
+    ("y ~ s()", "s()", "not the arguments of s()", "s(x, k=20)"),
+    ("y ~ s(x, df=4)", "s(x, df=4)", "not the arguments of s()", "s(x, k=20)"),
+    ("y ~ s(x, k=4, k=5)", "s(x, k=4, k=5)", "not the arguments of s()", "s(x, k=20)"),
+    ("y ~ s(2)", "2", "2 uses no column", "s(x)"),
+    ("y ~ s(x, by=2)", "2", "2 uses no column", "s(x, by=f)"),
+    ("y ~ s(x, k=z)", "z", "k must be a number", ""),
+    ("y ~ s(x, k=2)", "2", "k is 2", "3 or more"),
+    ("y ~ s(x, k=2.5)", "2.5", "k is 2.5", "whole number"),
+    ("y ~ s(x, bs='ps')", "'ps'", "no basis 'ps'", "bs='cr'"),
+    ("y ~ s(x, bs='cc')", "s(x, bs='cc')", "belong together", "period=12"),
+    ("y ~ s(x, period=3)", "s(x, period=3)", "belong together", "period=12"),
+    ("y ~ s(x, bs='cc', period=0)", "0", "the period is 0", "above 0"),
+    ("y ~ s(x, bs='cc', period=3, k=3)", "3", "k is 3", "4 or more"),
+    ("y ~ f:s(x)", "s(x)", "cannot be part of an interaction", "s(x, by=f)"),
+    ("y ~ f*(z + s(x))", "(z + s(x))", "smooth inside an interaction", "top level"),
+    ("y ~ x - s(x)", "s(x)", "cannot be removed", "Leave it out"),
+    ("y ~ log(s(x))", "s", "cannot be inside another function", ""),
+    ("y ~ (1 + s(x) | g)", "1 + s(x)", "cannot vary", "columns"),
+    ("y ~ s(lgo(x))", "lgo", "unknown function 'lgo'", "Did you mean 'log'?"),
+    ("y ~ s(y)", "y)", "response 'y' is also a predictor", "Remove"),
     # group terms
     ("y ~ (1 + x | 2 | g)", "| g", "no group term", "(1 + x |id| g)"),
     ("y ~ (1 + x || id | g)", "| g", "no group term", "one '|'"),

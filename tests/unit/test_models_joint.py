@@ -44,6 +44,8 @@ RIGHT = {
     "factor in group": "f + (0 + f | g)",
     "factor beside intercept in group": "f + (f | g)",
     "factor in group, uncorrelated": "f + (f || g)",
+    "smooth": "s(x, k=5)",
+    "smooths by a factor": "f + s(x, k=4, by=f) + s(w, k=4, bs='cc', period=20) + (1 | g)",
     "everything": "x * f + offset(t) + (1 + x | g) + (0 + w || h) + (1 | f:h)",
 }
 SPECIAL = {
@@ -498,7 +500,7 @@ def test_noncentered_names_an_unknown_factor():
     with pytest.raises(hm.ModelError) as info:
         hm.model(data(), "y ~ (1 | g) + (1 | h)", noncentered={"gg": False})
     message = str(info.value)
-    assert message.startswith("noncentered names 'gg', which is not a grouping factor")
+    assert message.startswith("noncentered names 'gg', which is no grouping factor or smooth")
     assert message.endswith("Did you mean 'g'? Allowed: g, h.")
 
 

@@ -141,6 +141,15 @@ CASES = {
     "many effects": ("y ~ 1 + (" + " + ".join(f"x{i}" for i in range(9)) + " | g)", {}),
     "many columns": ("y ~ " + " + ".join(f"x{i}" for i in range(9)) + " + (1 | g)", {}),
     "no intercept": ("y ~ 0 + x + (0 + x | g)", {}),
+    "a smooth": ("y ~ s(x, k=5)", {}),
+    "a smooth, centred form": ("y ~ s(x, k=5) + (1 | g)", {"noncentered": False}),
+    "smooths by a factor": ("weighted(y, w) ~ f + s(x, k=4, by=f) + (1 | g) + (1 | two)", {}),
+    "a smooth by a factor, centred form": ("y ~ s(x, k=4, by=f)", {"noncentered": False}),
+    "a smooth, sampled": ("y ~ s(x, k=40) + (1 | g) + (1 + x | c)", {}),
+    "a smooth by a factor, sampled": (
+        "y ~ s(x, k=20, by=f)",
+        {"noncentered": False, "priors": {"Intercept": "cauchy(0, 1)"}},
+    ),
 }
 
 
@@ -227,6 +236,7 @@ def test_draws_of_what_was_integrated_out(case):
         ("binomial", "weighted(prop(s, trials), w) ~ two + (1 | h)", "probit"),
         ("poisson", "k ~ two + offset(log(1 + top)) + (1 | h)", "log"),
         ("poisson", "weighted(k, w) ~ f + (1 | h)", "log"),
+        ("poisson", "k ~ f + s(g, k=4, by=f)", "log"),
         ("gaussian", "y ~ two + (1 | h)", "log"),
         ("gaussian", "weighted(y, w) ~ two + (1 | h)", "log"),
     ],
