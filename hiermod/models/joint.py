@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from hiermod.formula.design import Design
 from hiermod.models import priors, program
-from hiermod.models.distributions import onto
+from hiermod.models.distributions import StickBreaking, onto
 from hiermod.models.places import at_values
 from hiermod.models.specification import Parameter, Specification
 
@@ -59,8 +59,8 @@ class Part:
         """
         if self.support == "correlation":
             return tfb.CorrelationCholesky()
-        if self.support == "simplex":  # Stan's stick-breaking
-            return tfb.IteratedSigmoidCentered()
+        if self.support == "simplex":
+            return StickBreaking()
         return onto(self.low, self.high)
 
     @property
