@@ -724,7 +724,9 @@ def model(
         From names of parameters (``"Intercept"``, ``"x"``, ``"1|g_sigma"``, ``"g_cor"``,
         ``"sigma"``) or classes (``"common"``, ``"group_sigma"``, ``"group_cor"``,
         ``"smooth_sigma"``) to strings such as ``"normal(0, 1)"`` or scalar TFP distributions. A
-        name wins over its class; what is not named has a default, shown by `Model.priors`.
+        name wins over its class, and that of a single coefficient, ``"f[b]"``, over both; what is
+        not named has a default, shown by `Model.priors`. Common coefficients can share
+        ``"horseshoe()"``, ``"r2d2()"`` or ``"normal(0, exponential(1))"``, see docs/priors.md.
     center : bool
         Whether the prior of the intercept speaks of the intercept at the means of the predictors,
         which is easier to sample. False gives the textbook model, where it speaks of the reported

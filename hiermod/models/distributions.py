@@ -25,6 +25,30 @@ def onto(low: float, high: float) -> Any:
     return tfb.Sigmoid(np.float64(low), np.float64(high))
 
 
+class StickBreaking(tfb.IteratedSigmoidCentered):  # type: ignore[name-defined]
+    """The map from n - 1 numbers onto n shares of 1, as Stan's.
+
+    Shares are exponentials of their logarithms: in TFP's a share below 1e-16 may be 0, where a
+    Dirichlet with concentrations below 1 is infinite.
+    """
+
+    def _logarithms(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Of the shares, and of what is left of the stick after each, relative to before."""
+        n = x.shape[-1]
+        x -= np.log(np.arange(n, 0, -1.0))  # zeros give equal shares
+        left = tf.math.log_sigmoid(-x)
+        before = tf.cumsum(left, axis=-1, exclusive=True)
+        last = tf.reduce_sum(left, axis=-1, keepdims=True)
+        return tf.concat([tf.math.log_sigmoid(x) + before, last], axis=-1), left
+
+    def _forward(self, x: tf.Tensor) -> tf.Tensor:
+        return tf.exp(self._logarithms(x)[0])
+
+    def _forward_log_det_jacobian(self, x: tf.Tensor) -> tf.Tensor:
+        shares, left = self._logarithms(x)
+        return tf.reduce_sum(shares[..., :-1] + left, axis=-1)
+
+
 class Row(tfd.Distribution):  # type: ignore[name-defined]
     """Single numbers; keyword arguments are parameters that broadcast."""
 

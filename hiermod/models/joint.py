@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from hiermod.formula.design import Design
 from hiermod.models import priors, program
 from hiermod.models.defaults import shares
-from hiermod.models.distributions import onto
+from hiermod.models.distributions import StickBreaking, onto
 from hiermod.models.links import evaluate
 from hiermod.models.places import at_values
 from hiermod.models.specification import Parameter, Specification
@@ -63,8 +63,8 @@ class Part:
             return tfb.CorrelationCholesky()
         if self.support == "ordered":
             return tfb.Ascending()
-        if self.support == "simplex":  # Stan's stick-breaking
-            return tfb.IteratedSigmoidCentered()
+        if self.support == "simplex":
+            return StickBreaking()
         return onto(self.low, self.high)
 
     @property

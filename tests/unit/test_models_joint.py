@@ -476,6 +476,21 @@ def test_jacobian_of_the_unconstrained_space(size):
     assert shares.sum() == pytest.approx(1, rel=1e-12)
 
 
+def test_shares_far_out_are_small_but_not_zero():
+    """TFP's own map gives the last share as 0 here, where a Dirichlet may be infinite."""
+    part = (Part("p", (3,), "simplex"),)
+    position = tf.constant([[0.0, 0.0], [60.0, 2.0], [-300.0, -300.0], [200.0, 400.0]])
+    position = tf.cast(position, tf.float64)
+    (shares,) = constrain(part, position)
+    assert (shares.numpy() > 0).all()
+    np.testing.assert_allclose(tf.reduce_sum(shares, -1), 1, rtol=1e-14)
+    np.testing.assert_allclose(shares[0], [1 / 3] * 3, rtol=1e-14)
+    theirs = tfp.bijectors.IteratedSigmoidCentered()
+    np.testing.assert_allclose(shares[:2], theirs.forward(position[:2]), rtol=1e-12, atol=1e-15)
+    assert theirs.forward(position[1])[-1] == 0
+    assert np.isfinite(log_jacobian(part, position)).all()
+
+
 def test_an_interval_prior_stays_inside():
     model = built("gaussian", "numeric", priors={"x": "uniform(-1, 4)", "w": "beta(2, 3)"})
     plan = model.plan(shortcuts=False)
