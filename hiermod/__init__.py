@@ -24,7 +24,7 @@ from hiermod.errors import (
     PriorError,
     SamplingError,
 )
-from hiermod.models import Family, FamilyParameter
+from hiermod.models import Family, FamilyParameter, mixture
 
 __version__ = "0.1.0"
 
@@ -45,6 +45,7 @@ __all__ = [
     "formula",
     "list_data",
     "load_data",
+    "mixture",
     "model",
     "resume",
     "sample",

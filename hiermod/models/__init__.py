@@ -5,6 +5,7 @@ from hiermod.models.density import Density
 from hiermod.models.equations import Equations, equations
 from hiermod.models.families import Family, FamilyParameter
 from hiermod.models.joint import Joint, join
+from hiermod.models.mixtures import mixture
 from hiermod.models.pinned import JointDistributionPinned, Pinned
 from hiermod.models.plans import Plan, plan
 from hiermod.models.specification import Specification, prior_table, specify
@@ -22,6 +23,7 @@ __all__ = [
     "code",
     "equations",
     "join",
+    "mixture",
     "plan",
     "prior_table",
     "specify",

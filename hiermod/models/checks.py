@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 SCALES = ("mean", "log_mean", "logit_mean")
 """Placeholders of expressions."""
 
+SCALED = ("sd", "per_sd", "least", "mean", "per_mean", "wide")
+"""Placeholders of the default priors of parameters."""
+
 SUPPORTS = {
     "positive": (0.0, np.inf),
     "probability": (0.0, 1.0),
@@ -89,13 +92,13 @@ def _check_parameter(name: str, parameter: FamilyParameter, where: str) -> None:
             f"{where}, parameter {name!r}: typical={parameter.typical:g} is not inside its support."
         )
     try:
-        priors.parse(parameter.prior.format(sd=1.0, per_sd=1.0, least=1.0), name)
+        priors.parse(parameter.prior.format(**dict.fromkeys(SCALED, 1.0)), name)
     except PriorError as error:
         raise ModelError(f"{where}: {error}") from error
     except (KeyError, IndexError, ValueError) as error:
         raise ModelError(
-            f"{where}: prior of {name!r}, {parameter.prior!r}, may have {{sd}}, {{per_sd}} and "
-            "{least} in braces, and nothing else."
+            f"{where}: prior of {name!r}, {parameter.prior!r}, may have "
+            f"{', '.join(f'{{{word}}}' for word in SCALED)} in braces, and nothing else."
         ) from error
 
 

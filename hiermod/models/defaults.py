@@ -48,8 +48,8 @@ class Defaults:
         m and s of the module's text.
     spread : float
         Standard deviation of the response, for auxiliary parameters.
-    least : float
-        The smallest response.
+    least, mean : float
+        The smallest response, and the mean.
     probability : bool
         Whether the mean is a probability.
     intercept_scale : float
@@ -64,6 +64,7 @@ class Defaults:
     unit: float
     spread: float
     least: float
+    mean: float
     probability: bool
     intercept_scale: float
     whole: float
@@ -88,6 +89,7 @@ class Defaults:
             unit,
             spread,
             float(design.response.values.min()),
+            float(np.mean(y)),
             probability,
             intercept_scale=float(np.sqrt(variance)),
             whole=unit if carried else whole,
@@ -101,12 +103,17 @@ class Defaults:
         """Of the linear predictor of a parameter beside the mean."""
         auxiliary = family.parameters[name]
         probability, typical = auxiliary.support == "probability", auxiliary.typical
-        if "sd}" in auxiliary.prior:  # a standard deviation of the response
-            typical = float(np.std(family.scaled(response.values))) or 1.0
+        y = family.scaled(response.values)
+        spread = float(np.std(y)) or 1.0
+        is_mean = "mean}" in auxiliary.prior
+        if is_mean:
+            typical = float(np.mean(y)) if np.isinf(link.low) else max(float(np.mean(y)), 0.1)
+        elif "sd}" in auxiliary.prior:  # a standard deviation of the response
+            typical = spread
         location, unit = 0.0, 1.0
-        if auxiliary.support == "positive":
+        if auxiliary.support == "positive" or is_mean:
             location = float(evaluate(link.eta, mean=typical))
-            unit = float(evaluate(link.unit, mean=typical, sd=typical))
+            unit = float(evaluate(link.unit, mean=typical, sd=spread if is_mean else typical))
         variance = ((1.5 if probability else 2.5) * unit) ** 2
         if not center:
             variance += sum((2.5 * unit / spread_of(x) * x.mean()) ** 2 for x in design.X.T)
@@ -114,6 +121,7 @@ class Defaults:
             location,
             unit,
             1.0,
+            0.0,
             0.0,
             probability,
             intercept_scale=float(np.sqrt(variance)),
@@ -154,7 +162,14 @@ class Defaults:
 
     def auxiliary(self, auxiliary: FamilyParameter) -> Prior:
         """Of a family's parameter beside the mean."""
-        text = auxiliary.prior.format(sd=self.spread, per_sd=1 / self.spread, least=self.least)
+        text = auxiliary.prior.format(
+            sd=self.spread,
+            per_sd=1 / self.spread,
+            least=self.least,
+            mean=self.mean,
+            per_mean=1 / (self.mean or 1.0),
+            wide=2.5 * self.spread,
+        )
         scaled = text != auxiliary.prior
         return parse(text, "default, scaled to y" if scaled else "default")
 

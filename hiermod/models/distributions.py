@@ -718,6 +718,45 @@ class ZeroOneInflated(Row):
         return square - self._mean() ** 2
 
 
+class Mixture(Row):
+    """A draw of one of two distributions, of the first one with the probability `share`."""
+
+    def __init__(self, share: Any, one: Any, other: Any) -> None:
+        self.one, self.other = one, other
+        shape = tf.zeros(one.batch_shape_tensor(), tf.float64)
+        super().__init__(share=share, base=shape + tf.zeros(other.batch_shape_tensor(), tf.float64))
+
+    def _add(self, one: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
+        """Logarithms of two densities, or probabilities, added up."""
+        share = self.p["share"]
+        return tfp.math.log_add_exp(tf.math.log(share) + one, tf.math.log1p(-share) + other)
+
+    def _log_prob(self, y: tf.Tensor) -> tf.Tensor:
+        return self._add(self.one.log_prob(y), self.other.log_prob(y))
+
+    def _log_cdf(self, y: tf.Tensor) -> tf.Tensor:
+        return self._add(self.one.log_cdf(y), self.other.log_cdf(y))
+
+    def _log_survival_function(self, y: tf.Tensor) -> tf.Tensor:
+        one, other = self.one.log_survival_function(y), self.other.log_survival_function(y)
+        return self._add(one, other)
+
+    def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
+        first, second, third = tfp.random.split_seed(seed, 3)
+        taken = self._uniform(n, first) < self.p["share"]
+        one, other = self.one.sample(n, seed=second), self.other.sample(n, seed=third)
+        return tf.where(taken, one, other)
+
+    def _mean(self) -> tf.Tensor:
+        share = self.p["share"]
+        return share * self.one.mean() + (1.0 - share) * self.other.mean()
+
+    def _variance(self) -> tf.Tensor:
+        share, one, other = self.p["share"], self.one, self.other
+        within = share * one.variance() + (1.0 - share) * other.variance()
+        return within + share * (1.0 - share) * (one.mean() - other.mean()) ** 2
+
+
 def log1p_ratio(u: tf.Tensor) -> tf.Tensor:
     """log(1 + u) / u, with all digits of its derivative near zero too, by its series."""
     small = tf.abs(u) < 0.05
@@ -1119,6 +1158,7 @@ OWN = {
         Inflated,
         Hurdle,
         ZeroOneInflated,
+        Mixture,
         GeneralizedExtremeValue,
         ComPoisson,
         Truncated,

@@ -24,8 +24,9 @@ class FamilyParameter:
     ----------
     prior : str
         Its default prior, where ``{sd}`` is the standard deviation of the response (of its
-        logarithm, if the family's `log_scale` is true), ``{per_sd}`` one over it and ``{least}``
-        the smallest response.
+        logarithm, if the family's `log_scale` is true), ``{per_sd}`` one over it, ``{least}``
+        the smallest response, ``{mean}`` the mean of the response (or of its logarithm),
+        ``{per_mean}`` one over it and ``{wide}`` 2.5 times ``{sd}``.
     support : str
         ``"positive"``, ``"probability"``, ``"real"`` or ``"ordered"``, ascending numbers.
     typical : float

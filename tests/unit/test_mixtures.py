@@ -1,0 +1,205 @@
+"""Mixtures of two families."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow as tf
+from scipy import special, stats
+
+import hiermod as hm
+from hiermod.models import links
+from hiermod.models.links import LINKS
+
+ETA = np.array([-1.0, 0.3, 1.2])
+SHARE = 0.3
+
+
+def evaluated(family, text, link=None, **values):
+    filled = links.fill(getattr(family, text), LINKS[link or family.links[0]])
+    given = {name: np.array(v) for name, v in values.items()}
+    data = {"trials": tf.constant([10.0], tf.float64)}
+    return links.evaluate(filled, eta=ETA, data=data, theta1=np.array(SHARE), **given)
+
+
+def negative_binomial(mean, shape):
+    return stats.nbinom(shape, shape / (shape + mean))
+
+
+CASES = {
+    "ordered gaussians": (
+        hm.mixture("gaussian", "gaussian"),
+        {"gap": 2.0, "sigma1": 0.5, "sigma2": 1.5},
+        stats.norm(ETA, 0.5),
+        stats.norm(ETA + 2.0, 1.5),
+    ),
+    "ordered poissons": (
+        hm.mixture("poisson", "poisson"),
+        {"gap": 0.8},
+        stats.poisson(np.exp(ETA)),
+        stats.poisson(np.exp(ETA + 0.8)),
+    ),
+    "counts": (
+        hm.mixture("poisson", "negbinomial"),
+        {"mu2": 4.0, "shape2": 1.7},
+        stats.poisson(np.exp(ETA)),
+        negative_binomial(4.0, 1.7),
+    ),
+    "a wide component": (
+        hm.mixture("gaussian", "student", order="none"),
+        {"mu2": 1.0, "sigma1": 0.5, "sigma2": 3.0, "nu2": 4.0},
+        stats.norm(ETA, 0.5),
+        stats.t(4.0, 1.0, 3.0),
+    ),
+    "successes": (
+        hm.mixture("binomial", "binomial", order="none"),
+        {"mu2": 0.7},
+        stats.binom(10, special.expit(ETA)),
+        stats.binom(10, 0.7),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_density_tails_moments_and_draws(case):
+    family, values, one, other = CASES[case]
+    assert set(family.parameters) == {"theta1", *values}
+    found = evaluated(family, "likelihood", **values)
+    for y in (0.0, 1.0, 3.0, 7.0):
+        density = "logpmf" if family.counts else "logpdf"
+        parts = [np.exp(getattr(d, density)(y)) for d in (one, other)]
+        exact = np.log(SHARE * parts[0] + (1 - SHARE) * parts[1])
+        np.testing.assert_allclose(found.log_prob(np.float64(y)), exact, 1e-10)
+        tails = evaluated(family, "tails", **values)
+        at = np.full(3, y)
+        below = SHARE * one.cdf(y) + (1 - SHARE) * other.cdf(y)
+        np.testing.assert_allclose(tails.log_cdf(at), np.log(below), 1e-10)
+        above = SHARE * one.sf(y) + (1 - SHARE) * other.sf(y)
+        np.testing.assert_allclose(tails.log_survival_function(at), np.log(above), 1e-10)
+    mean = SHARE * one.mean() + (1 - SHARE) * other.mean()
+    square = [d.var() + d.mean() ** 2 for d in (one, other)]
+    variance = SHARE * square[0] + (1 - SHARE) * square[1] - mean**2
+    np.testing.assert_allclose(found.mean(), np.broadcast_to(mean, 3), 1e-10)
+    np.testing.assert_allclose(found.variance(), np.broadcast_to(variance, 3), 1e-10)
+    n = 20_000
+    drawn = found.sample(n, seed=tf.constant([1, 2], tf.int32)).numpy()
+    # Every row has a draw of its own.
+    assert np.abs(np.corrcoef(drawn.T) - np.eye(3)).max() < 5 / np.sqrt(n)
+    # Five standard errors; the variance's is with the draws' own kurtosis.
+    assert (np.abs(drawn.mean(0) - mean) < 5 * np.sqrt(variance / n)).all()
+    error = np.sqrt((np.abs(stats.kurtosis(drawn)) + 2) / n)
+    assert (np.abs(drawn.var(0) / variance - 1) < 6 * error).all()
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_gradients(case):
+    family, values, _, _ = CASES[case]
+    names = ["eta", "theta1", *values]
+    at = [tf.constant(v, tf.float64) for v in (ETA, SHARE, *values.values())]
+    text = links.fill(family.likelihood, LINKS[family.links[0]])
+    data = {"trials": tf.constant([10.0], tf.float64)}
+    y = tf.constant([0.0, 2.0, 5.0], tf.float64)
+
+    def total(*given):
+        likely = links.evaluate(text, data=data, **dict(zip(names, given, strict=True)))
+        return tf.reduce_sum(likely.log_prob(y))
+
+    with tf.GradientTape() as tape:
+        tape.watch(at)
+        value = total(*at)
+    slopes = tape.gradient(value, at)
+    step = 1e-5
+    for i, slope in enumerate(slopes):
+        moved = [total(*[v + s * (j == i) for j, v in enumerate(at)]) for s in (step, -step)]
+        difference = float(moved[0] - moved[1]) / (2 * step)
+        assert float(tf.reduce_sum(slope)) == pytest.approx(difference, rel=1e-6, abs=1e-7)
+
+
+@pytest.fixture(scope="module")
+def waits():
+    """Two kinds of waits, as of the geyser: short ones and long ones."""
+    rng = np.random.default_rng(2)
+    x = rng.normal(size=300)
+    long = rng.random(300) > 0.35
+    y = 54 + 2 * x + np.where(long, 26.0, 0.0) + rng.normal(size=300) * np.where(long, 5.0, 4.0)
+    return pd.DataFrame({"y": y, "x": x, "g": np.arange(300) % 5})
+
+
+def test_ordered_components_are_found(waits):
+    fit = hm.fit(waits, "y ~ x", family=hm.mixture("gaussian", "gaussian"), seed=1, progress=False)
+    assert fit.check().ok
+    truth = {"Intercept": 54, "x": 2, "theta1": 0.35, "gap": 26, "sigma1": 4, "sigma2": 5}
+    for name, value in truth.items():
+        draws = fit.posterior[name]
+        assert abs(float(draws.mean()) - value) < 4 * float(draws.std()), name
+    fit.add_log_likelihood().add_posterior_predictive(seed=1)
+    drawn = fit.idata["posterior_predictive"]["y"]
+    assert float(drawn.mean()) == pytest.approx(waits["y"].mean(), abs=2)
+
+
+def test_models_around_it(waits):
+    parts = hm.formula("y ~ x + (1 | g)", mu2="~ x", theta1="~ x", sigma2="~ x")
+    model = hm.model(waits, parts, family=hm.mixture("gaussian", "student", order="none"))
+    priors = model.priors["prior"]
+    mean, sd = waits["y"].mean(), waits["y"].std(ddof=0)
+    assert priors["mu2_Intercept"] == f"normal({mean:.4g}, {2.5 * sd:.4g})"
+    assert priors["theta1_Intercept"] == "normal(0, 1.5)"
+    plain = hm.model(waits, "y ~ x", family=hm.mixture("gaussian", "student", order="none"))
+    assert plain.priors.loc["mu2", "prior"] == priors["mu2_Intercept"]
+    assert "mixture_gaussian_student(mu[i], theta1, mu2, sigma1" in str(plain.equations())
+    for m in (model, plain):
+        scope: dict = {}
+        exec(m.code(), scope)
+        drawn = m.joint.sample(2, seed=tf.constant([1, 2], tf.int32))
+        found = m.joint.log_prob(drawn)
+        assert np.isfinite(found).all()
+        np.testing.assert_allclose(scope["joint"].log_prob(drawn), found, 1e-12)
+        plan = m.plan()
+        start = plan.start()[0][None]
+        assert np.isfinite(plan.log_density(tf.constant(start), plan.arguments)).all()
+    censored = hm.model(waits, "truncated(y, 20) ~ x", family=hm.mixture("gaussian", "gaussian"))
+    assert np.isfinite(censored.joint.log_prob(censored.joint.sample(seed=[1, 2])))
+
+
+def test_components_may_be_of_the_users_own():
+    mine = hm.Family(
+        "own",
+        likelihood="tfd.GeneralizedNormal(loc={mean}, scale=sigma, power=power)",
+        links=("identity",),
+        parameters={
+            "sigma": hm.FamilyParameter("exponential({per_sd})"),
+            "power": hm.FamilyParameter("gamma(4, 2)", typical=2.0),
+        },
+    )
+    family = hm.mixture("gaussian", mine)
+    assert list(family.parameters) == ["theta1", "mu2", "sigma1", "sigma2", "power2"]
+    assert not family.tails
+    values = {"mu2": 1.0, "sigma1": 0.5, "sigma2": 2.0, "power2": 1.5}
+    found = evaluated(family, "likelihood", **values).log_prob(np.float64(0.7))
+    one, other = stats.norm(ETA, 0.5), stats.gennorm(1.5, 1.0, 2.0)
+    exact = np.log(SHARE * one.pdf(0.7) + (1 - SHARE) * other.pdf(0.7))
+    np.testing.assert_allclose(found, exact, 1e-10)
+
+
+def test_supports_are_those_of_both():
+    family = hm.mixture("gamma", "exponential")
+    assert (family.lower, family.upper, family.ends) == (0, np.inf, "()")
+    with pytest.raises(hm.DataError, match="needs values above 0"):
+        hm.model(pd.DataFrame({"y": [0.0, 1.0, 2.0]}), "y ~ 1", family=family)
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: hm.mixture("gaussian"), "a mixture has two components, not 1"),
+        (lambda: hm.mixture("gaussian", "gausian"), "Did you mean 'gaussian'?"),
+        (lambda: hm.mixture("gaussian", "poisson"), "'gaussian' and 'poisson' cannot be mixed"),
+        (lambda: hm.mixture("gamma", "lognormal"), "both about its logarithm"),
+        (lambda: hm.mixture("von_mises", "von_mises"), "cannot be part of a mixture"),
+        (lambda: hm.mixture("gaussian", "student", order="mu"), "for a mixture of equal families"),
+        (lambda: hm.mixture("gaussian", "student", order="up"), "must be 'mu' or 'none', not 'up'"),
+    ],
+)
+def test_errors(make, says):
+    with pytest.raises(hm.ModelError) as info:
+        make()
+    assert says in str(info.value)
