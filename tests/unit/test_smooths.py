@@ -12,6 +12,7 @@ import hiermod as hm
 from hiermod.errors import DataError, FormulaError, ModelError
 from hiermod.formula import design, designs, new_design, parse
 from hiermod.results import rows
+from hiermod.results.pooling import _population
 
 N = 90
 
@@ -356,6 +357,15 @@ def test_forms_are_chosen_by_the_data(data):
     assert (sure.noncentered, unsure.noncentered) == (False, True)
     given = hm.model(data, "y ~ s(x)", noncentered={"s(x)": True}).specification.smooths[0]
     assert given.noncentered
+
+
+def test_population_values_have_the_mean_of_the_smooths(data):
+    model = hm.model(data, "y ~ z + s(x, by=f) + (1 | g)")
+    prior, s = model.sample_prior(4).prior, model.specification
+    eta = rows.by_row(model._joint, prior, lambda data, eta, p: eta)
+    alone = eta - prior["1|g"].to_numpy()[..., model.design.groups[0].index]
+    found = _population(s, s.groups[0], prior)
+    np.testing.assert_allclose(found[..., 0], alone.mean(-1), rtol=1e-10)
 
 
 # What it finds
