@@ -11,6 +11,7 @@ from scipy.interpolate import CubicSpline, make_smoothing_spline
 import hiermod as hm
 from hiermod.errors import DataError, FormulaError, ModelError
 from hiermod.formula import design, designs, new_design, parse
+from hiermod.inference.hmc import value_and_gradient
 from hiermod.results import rows
 from hiermod.results.pooling import _population
 
@@ -287,6 +288,29 @@ def test_density_by_hand(noncentered, data):
     eta += one.Z @ b + np.einsum("njk,jk->n", other.Z, bs)
     expected += stats.poisson.logpmf(data["count"], np.exp(eta)).sum()
     assert float(found) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.density
+def test_the_posterior_mode_is_penalised_least_squares(data):
+    priors = {
+        "Intercept": "normal(0, 1e6)",
+        "common": "normal(0, 1e6)",
+        "s(x)_sigma": "constant(0.7)",
+        "sigma": "constant(0.3)",
+    }
+    model = hm.model(data, "y ~ s(x)", priors=priors, center=False, noncentered=False)
+    X, Z, joint = model.design.X, model.design.smooths[0].Z, model._joint
+    M = np.column_stack([np.ones(N), X, Z])
+
+    def steepest(penalty):
+        """The largest slope of the log density where that penalised sum of squares is least."""
+        D = np.diag(np.r_[0, 0, np.full(8, penalty)])
+        at = np.linalg.solve(M.T @ M + D, M.T @ data["y"].to_numpy())
+        _, slope = value_and_gradient(joint.log_density, tf.constant(at[None]), joint.arguments)
+        return np.abs(slope).max()
+
+    assert steepest(0.3**2 / 0.7**2) < 1e-6
+    assert steepest(1.1 * 0.3**2 / 0.7**2) > 1e-2
 
 
 def test_the_prior_table_does_not_depend_on_units(data):
