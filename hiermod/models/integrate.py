@@ -44,10 +44,10 @@ def integrate(s: Specification, given: Arrays) -> tuple[Layout, dict[str, Any], 
     if sum(_width(p) for p in normal) > ROOT:
         normal = []
     columns = sum(_width(p) for p in normal)
-    curved = columns + sum(int(np.prod(one.shape)) for one in s.smooths)
-    curves, sampled_curves = (s.smooths, ()) if curved <= ROOT else ((), s.smooths)
+    bent = columns + sum(int(np.prod(one.shape)) for one in s.smooths)
+    curves, bends = (s.smooths, ()) if bent <= ROOT else ((), s.smooths)
     # A dense block pays when nothing is left to sample beside it (measured: InstEval).
-    columns = (curved if curves else columns) + sum(int(np.prod(g.shape)) for g in rest)
+    columns = (bent if curves else columns) + sum(int(np.prod(g.shape)) for g in rest)
     dense = columns <= ROOT and all(g.cor is None for g in rest)
     crossed, sampled = (rest, []) if dense else ([], rest)
     left = [p for p in linear if p not in normal]
@@ -57,14 +57,14 @@ def integrate(s: Specification, given: Arrays) -> tuple[Layout, dict[str, Any], 
         curves=tuple(map(_curve, curves)),
         crossed=tuple(map(block_of, crossed)),
         linear=tuple((p.identifier, len(p.labels)) for p in left),
-        sampled_curves=tuple(map(_curve, sampled_curves)),
+        bends=tuple(map(_curve, bends)),
         sampled=tuple(map(block_of, sampled)),
         sigma=s.auxiliary[0].identifier,
     )
     rows = _Rows(s, given)
     for g in s.groups:
         rows.warn_of_collinear_effects(g)
-    made = rows.arrays(chain, curves, crossed, sampled, normal, left, sampled_curves)
+    made = rows.arrays(chain, curves, crossed, sampled, normal, left, bends)
     return layout, made, _words(s, layout, sampled, left)
 
 
@@ -129,7 +129,7 @@ def _words(
         crossed = ", ".join(dict.fromkeys(g.group.factor for g in sampled))
         words.append(f"not {crossed}: crossed with {layout.chain[0].factor}")
     wide = [p.name for p in left if _is_normal(p)]
-    wide += [smooths[curve.identifier] for curve in layout.sampled_curves]
+    wide += [smooths[curve.identifier] for curve in layout.bends]
     other = [p.name for p in left if not _is_normal(p) and not p.prior.constant]
     if wide:
         words.append(f"not {', '.join(wide)}: more than {ROOT} columns")
@@ -243,7 +243,7 @@ class _Rows:
         sampled: list[GroupEffects],
         normal: list[Parameter],
         left: list[Parameter],
-        sampled_curves: Sequence[SmoothEffects],
+        bends: Sequence[SmoothEffects],
     ) -> dict[str, Any]:
         """Arrays for `marginal.eliminate`; see there."""
         w = self.weights
@@ -252,7 +252,7 @@ class _Rows:
         location, scale = _moments(normal)
         fit = self._fit(np.concatenate([x, other]), location, scale)
         left_over = (self.y - fit @ np.concatenate([x, other]))[None]
-        response = np.concatenate([left_over, other, *self.curves(sampled_curves)])
+        response = np.concatenate([left_over, other, *self.curves(bends)])
         x = np.concatenate([x, *self.curves(curves)])
         size = len(x) + sum(int(np.prod(g.shape)) for g in crossed)
         shift = np.zeros(size)

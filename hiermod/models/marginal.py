@@ -140,7 +140,7 @@ class Layout:
         In the root, after the curves: uncorrelated effects of factors with few levels.
     linear : tuple of (str, int)
         Coefficients that are sampled.
-    sampled_curves : tuple of Curve
+    bends : tuple of Curve
         Curves that are sampled.
     sampled : tuple of Block
         Group terms that are sampled.
@@ -153,7 +153,7 @@ class Layout:
     curves: tuple[Curve, ...]
     crossed: tuple[Block, ...]
     linear: tuple[tuple[str, int], ...]
-    sampled_curves: tuple[Curve, ...]
+    bends: tuple[Curve, ...]
     sampled: tuple[Block, ...]
     sigma: str
 
@@ -512,7 +512,7 @@ def _response(
         fitted - (values[name] if width else values[name][:, None])
         for (name, width), fitted in zip(layout.linear, data["fitted_linear"], strict=True)
     ]
-    linear += [-curve.coefficients(values) for curve in layout.sampled_curves]
+    linear += [-curve.coefficients(values) for curve in layout.bends]
     chains = values[layout.sigma].shape[0] if linear or layout.sampled else 1
     mix = tf.concat([tf.ones([chains, 1], tf.float64), *linear], -1)
     levels = [[tf.matmul(mix, row) for row in tf.unstack(x)] for x in data["levels"]]
