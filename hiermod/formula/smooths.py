@@ -75,14 +75,9 @@ class SmoothBasis:
         by = _multipliers(self.part, self.levels, scope)[:, :, None]
         Z = by * ((penalised - free @ self.lines) / self.size)[:, None]
         free = (by * free[:, None]).reshape(len(Z), -1)
-        labels = tuple(map(str, self.levels)) or ("1", self.part.x.text)
-        return (
-            free,
-            labels if free.shape[1] > 1 else (),
-            Smooth(
-                label(self.part.name), tuple(map(str, self.levels)), Z if self.levels else Z[:, 0]
-            ),
-        )
+        levels = tuple(map(str, self.levels))
+        labels = (levels or ("1", self.part.x.text)) if free.shape[1] > 1 else ()
+        return free, labels, Smooth(label(self.part.name), levels, Z if levels else Z[:, 0])
 
 
 def smooth_basis(part: SmoothPart, scope: Scope) -> SmoothBasis:
@@ -127,6 +122,8 @@ def with_smooths(
     X: FloatArray, terms: tuple[Term, ...], bases: tuple[SmoothBasis, ...], scope: Scope
 ) -> tuple[FloatArray, tuple[Term, ...], tuple[Smooth, ...]]:
     """Common columns and terms, with those of smooths after them; and the smooths."""
+    if not bases:
+        return X, terms, ()
     blocks, named, smooths = [X], list(terms), []
     width = X.shape[1]
     for basis in bases:

@@ -224,10 +224,9 @@ class SmoothEffects:
     @property
     def dims(self) -> dict[str, list[Any]]:
         """Dimensions of the coefficients, with labels: those of `sigma` first."""
-        labels = (
-            {f"{self.smooth.name}_by_dim": list(self.smooth.levels)} if self.sigma.labels else {}
-        )
-        return labels | {f"{self.smooth.name}_dim": list(range(self.shape[-1]))}
+        name, levels = self.smooth.name, list(self.smooth.levels)
+        by = {f"{name}_by_dim": levels} if levels else {}
+        return by | {f"{name}_dim": list(range(self.shape[-1]))}
 
 
 @dataclass(frozen=True)

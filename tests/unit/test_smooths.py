@@ -11,7 +11,9 @@ from scipy.interpolate import CubicSpline, make_smoothing_spline
 import hiermod as hm
 from hiermod.errors import DataError, FormulaError, ModelError
 from hiermod.formula import design, designs, new_design, parse
+from hiermod.inference.hmc import value_and_gradient
 from hiermod.results import rows
+from hiermod.results.pooling import _population
 
 N = 90
 
@@ -288,6 +290,29 @@ def test_density_by_hand(noncentered, data):
     assert float(found) == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.density
+def test_the_posterior_mode_is_penalised_least_squares(data):
+    priors = {
+        "Intercept": "normal(0, 1e6)",
+        "common": "normal(0, 1e6)",
+        "s(x)_sigma": "constant(0.7)",
+        "sigma": "constant(0.3)",
+    }
+    model = hm.model(data, "y ~ s(x)", priors=priors, center=False, noncentered=False)
+    X, Z, joint = model.design.X, model.design.smooths[0].Z, model._joint
+    M = np.column_stack([np.ones(N), X, Z])
+
+    def steepest(penalty):
+        """The largest slope of the log density where that penalised sum of squares is least."""
+        D = np.diag(np.r_[0, 0, np.full(8, penalty)])
+        at = np.linalg.solve(M.T @ M + D, M.T @ data["y"].to_numpy())
+        _, slope = value_and_gradient(joint.log_density, tf.constant(at[None]), joint.arguments)
+        return np.abs(slope).max()
+
+    assert steepest(0.3**2 / 0.7**2) < 1e-6
+    assert steepest(1.1 * 0.3**2 / 0.7**2) > 1e-2
+
+
 def test_the_prior_table_does_not_depend_on_units(data):
     one = hm.model(data, "y ~ s(x)").priors
     other = hm.model(data.assign(x=5000 * data["x"] - 3), "y ~ s(x)").priors
@@ -356,6 +381,15 @@ def test_forms_are_chosen_by_the_data(data):
     assert (sure.noncentered, unsure.noncentered) == (False, True)
     given = hm.model(data, "y ~ s(x)", noncentered={"s(x)": True}).specification.smooths[0]
     assert given.noncentered
+
+
+def test_population_values_have_the_mean_of_the_smooths(data):
+    model = hm.model(data, "y ~ z + s(x, by=f) + (1 | g)")
+    prior, s = model.sample_prior(4).prior, model.specification
+    eta = rows.by_row(model._joint, prior, lambda data, eta, p: eta)
+    alone = eta - prior["1|g"].to_numpy()[..., model.design.groups[0].index]
+    found = _population(s, s.groups[0], prior)
+    np.testing.assert_allclose(found[..., 0], alone.mean(-1), rtol=1e-10)
 
 
 # What it finds
