@@ -21,7 +21,7 @@ from hiermod.errors import DataError
 from hiermod.formula import checks
 from hiermod.formula.columns import levels_of, variable
 from hiermod.formula.design import FloatArray, Term, label
-from hiermod.formula.functions import Levels
+from hiermod.formula.functions import Levels, Monotonic
 from hiermod.formula.nodes import Call, Node, Scope
 from hiermod.formula.records import CommonTerm
 from hiermod.formula.tokens import fail
@@ -143,7 +143,9 @@ class Coder:
         coded = [part for term in terms for part in blocks[term]]
         special = {t.name: "whole" for t in terms if t.is_whole}
         special |= {t.name: "index" for t in terms if t.is_index}
+        special |= {t.name: "monotonic" for t in terms if t.is_monotonic}
         described = _describe(coded, special)
+        check_monotonic(coded, described)
         X = _fill([term.data for term in coded], described, len(self.rows))
         checks.check_terms_finite(X, described)
         for term in coded:
@@ -184,18 +186,41 @@ class Coder:
         )
 
 
+def check_monotonic(coded: list[CodedTerm], terms: tuple[Term, ...]) -> None:
+    """Refuse products of mo() with what is not one column of numbers."""
+    for term, described in zip(coded, terms, strict=True):
+        if described.kind != "monotonic":
+            continue
+        widths = [np.reshape(part.value, (len(term.data), -1)).shape[1] for part in term.components]
+        numeric = all(part.kind == "numeric" for part in term.components)
+        if not numeric or sum(width > 1 for width in widths) > 1:
+            raise DataError(
+                f"{described.name!r}: an interaction of mo() is with columns of numbers. Of a "
+                "factor, make a column of 0 and 1 for each level but one."
+            )
+
+
 def _describe(coded: list[CodedTerm], special: dict[str, str]) -> tuple[Term, ...]:
     terms, start = [], 0
     for term in coded:
         width = 1 if term.data.ndim == 1 else term.data.shape[1]
         labels = tuple(str(level) for level in term.levels or ())
-        if not labels and width > 1:
+        if special.get(term.name) == "monotonic":
+            labels = _steps(term)
+        elif not labels and width > 1:
             labels = tuple(str(i) for i in range(width))
         categorical = any(part.kind == "categoric" for part in term.components)
         kind = special.get(term.name, "categorical" if categorical else "numeric")
         terms.append(Term(label(term.name), labels, slice(start, start + width), kind))
         start += width
     return tuple(terms)
+
+
+def _steps(term: CodedTerm) -> tuple[str, ...]:
+    """The levels of mo(), but the lowest."""
+    calls = [part.call for part in term.components if isinstance(part, CodedCall)]
+    found = [m for call in calls for m in call.memory.values() if isinstance(m, Monotonic)]
+    return tuple(str(level) for level in found[0].levels[1:])
 
 
 def _fill(blocks: list[Any], terms: tuple[Term, ...], n_rows: int) -> FloatArray:

@@ -118,6 +118,51 @@ class Categories:
         return Levels(values.to_numpy(), coding, self.levels)
 
 
+class Monotonic:
+    """Steps of an ordered column: whether it has reached each level but the lowest."""
+
+    __stateful_transform__ = True
+
+    def __init__(self) -> None:
+        self.levels: list[Any] = []
+
+    def __call__(self, x: Any) -> Any:
+        values = pd.Series(x)
+        if not self.levels:
+            self.levels = _in_order(values)
+        unseen = sorted(set(values) - set(self.levels))
+        if unseen:
+            raise DataError(
+                f"the values of mo() were {_words(self.levels)} in training; {_words(unseen)} "
+                "cannot be placed among them."
+            )
+        place = values.map({level: i for i, level in enumerate(self.levels)})
+        reached = place.to_numpy(dtype=int)[:, np.newaxis] >= np.arange(1, len(self.levels))
+        return reached.astype(float)
+
+
+def _in_order(values: pd.Series) -> list[Any]:
+    """The levels of an ordered column, from the lowest to the highest."""
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        levels = list(values.cat.categories)
+    else:
+        if (values % 1 != 0).any():
+            raise DataError("mo() needs ordered levels, or whole numbers.")
+        levels = sorted(set(values))
+        gaps = sorted(set(range(int(levels[0]), int(levels[-1]) + 1)) - set(map(int, levels)))
+        if gaps:
+            raise DataError(
+                f"mo() needs rows with every value between {levels[0]:g} and {levels[-1]:g}; there "
+                f"is none with {gaps[0]}. For steps between the values that occur, make it ordered "
+                "levels."
+            )
+    if len(levels) < 3:
+        raise DataError(
+            f"mo() needs three levels or more, and has {len(levels)}: write it as it is."
+        )
+    return levels
+
+
 class TreatmentCategories(Categories):
     """Categorical with a chosen reference level: ``T(x, "b")``."""
 
@@ -220,6 +265,7 @@ FUNCTIONS: MappingProxyType[str, Callable[..., Any]] = MappingProxyType(
         "cr": CubicSplines,
         "ns": NaturalSplines,
         "tp": ThinPlateSplines,
+        "mo": Monotonic,
         # categories
         "B": Binary,
         "binary": Binary,

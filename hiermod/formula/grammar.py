@@ -29,7 +29,6 @@ _REJECTED: dict[str, tuple[str, str]] = {
     "t2": (f"t2() {_LATER}", "Write s(x) + s(z)."),
     "gp": (f"gp() {_LATER}", "Write s(x)."),
     "hsgp": (f"hsgp() {_LATER}", "Write s(x)."),
-    "mo": (f"mo() {_LATER}", "Use C(x), or x as a number."),
     "me": (f"me() {_LATER}", "Use the measured column as it is."),
     "mi": (f"mi() {_LATER}", "Fill in or drop the missing values first."),
     "mm": (f"mm() {_LATER}", "Use one grouping factor, (1 | g)."),
@@ -72,7 +71,7 @@ _USAGE = {
 }
 _LEFT_ONLY = (*_AROUND, *_ADDITIONS)
 _FLAGS = {"True": True, "TRUE": True, "False": False, "FALSE": False}
-_WHOLE_TERMS = ("offset", "index", "s")
+_WHOLE_TERMS = ("offset", "index", "s", "mo")
 _GR = ("dist", "by", "zero_sum")
 _GR_USAGE = 'gr(g, dist="student"), gr(g, by=x) or gr(g, zero_sum=True)'
 _SMOOTH = {"by": None, "k": 10, "bs": "tp", "period": None}
@@ -366,6 +365,11 @@ class _Reader:
             if not isinstance(argument, Name):
                 fail(self.source, argument, "index() takes a column", "Make the column first.")
             return call
+        if call.function == "mo":
+            argument = self.arguments(call, 1, "mo(x)")[0]
+            if not isinstance(argument, Name):
+                fail(self.source, argument, "mo() takes a column", "Make the column first.")
+            return call
         self.expression(call)
         if not call.names():
             hint = "For a constant, write offset(2)."
@@ -385,7 +389,7 @@ class _Reader:
     def reject(self, call: Call) -> None:
         """Complain about a call of a function that is not in the table."""
         name = call.function
-        if name in self.allowed:
+        if name in self.allowed and name != "mo":
             return
         where = Token("name", name, call.start, call.start + len(name))
         if name in _REJECTED:

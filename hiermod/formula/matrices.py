@@ -124,6 +124,7 @@ def design(
     rows = _rows(frame, _expression_names(formula, response), variable)
     check_finite(rows)
     check_factors(rows, [name.name for node in formula.predictors() for name in node.names()])
+    _check_order(formula, frame)
     coder = Coder(formula.text, table, rows)
     scope = Scope(formula.text, rows, table)
     X, common = coder.code(formula.common, formula.intercept)
@@ -466,6 +467,27 @@ def _numbers(node: Node, what: str, scope: Scope) -> FloatArray:
     if bad:
         raise DataError(f"the {what} {node.text!r} has no finite value in {bad} of {n_rows} rows.")
     return numbers
+
+
+def _check_order(formula: Formula, frame: pd.DataFrame) -> None:
+    """Refuse mo() of levels without an order, and mo() within groups."""
+    for part in formula.groups:
+        for effect in part.effects:
+            if effect.is_monotonic:
+                call = next(c for f in effect.factors for c in f.calls() if c.function == "mo")
+                hint = "Let the column vary between groups as a number."
+                fail(formula.text, call, "mo() cannot vary between groups yet", hint)
+    for call in formula.calls():
+        column = frame[call.names()[0].name] if call.function == "mo" else None
+        if column is None or pd.api.types.is_numeric_dtype(column):
+            continue
+        dtype = column.dtype
+        if not (isinstance(dtype, pd.CategoricalDtype) and dtype.ordered):
+            raise DataError(
+                f"{call.text} needs the order of the levels of {column.name!r}: make it "
+                "pd.Categorical(values, categories=[...], ordered=True), from the lowest to the "
+                "highest, or number them."
+            )
 
 
 def _in_order(formula: Formula, frame: pd.DataFrame) -> bool:

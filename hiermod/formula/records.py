@@ -80,6 +80,11 @@ class CommonTerm:
         return any(call.function == "index" for f in self.factors for call in f.calls())
 
     @property
+    def is_monotonic(self) -> bool:
+        """Whether the term has one coefficient for every step of an ordered column, ``mo(x)``."""
+        return any(call.function == "mo" for f in self.factors for call in f.calls())
+
+    @property
     def is_whole(self) -> bool:
         """Whether the term is a whole basis, ``bs(x, df=7, center=False)``."""
         return any(

@@ -62,6 +62,10 @@ class _Text:
         """The coefficient of the level of a factor that a row has."""
         return f"{name}[{_column(p.of, p.name)}[i]]"
 
+    def reached(self, steps: str, level: str) -> str:
+        """The sum of the steps up to a level."""
+        return f"sum({steps} up to {level})"
+
     def average(self, text: str) -> str:
         return f"mean({text})"
 
@@ -166,6 +170,9 @@ class _Latex:
 
     def of_level(self, name: str, p: Parameter) -> str:
         return rf"\beta_{{{_tex(p.name)}[i]}}"
+
+    def reached(self, steps: str, level: str) -> str:
+        return rf"\sum_{{k \le {level}}} {steps}_k"
 
     def average(self, text: str) -> str:
         return rf"\overline{{{text}}}"
@@ -333,9 +340,12 @@ def _shrunk(b: Shrunk, p: Parameter, n: _Text | _Latex) -> Iterator[tuple[str, s
     }
     unit = f"{n.times}{n.parameter(b.unit)}" if b.unit else ""
     found = (b.shrinkage.latex if isinstance(n, _Latex) else b.shrinkage.text).format(
-        unit=unit, **names
+        unit=unit, size=len(b.labels), **names
     )
     assert p.prior.distribution
+    if p.prior.distribution.name == "constant":
+        yield n.parameter(p), "=", found
+        return
     shape = [f"{value:g}" for value in p.prior.arguments[:-2]]
     scales = n.scales(b.key)
     simple = len(names) == 1
@@ -347,6 +357,11 @@ def _shrunk(b: Shrunk, p: Parameter, n: _Text | _Latex) -> Iterator[tuple[str, s
 
 def _common(p: Parameter, term: Term, n: _Text | _Latex, of: Callable[[str], str]) -> str:
     """The contribution of a common term; `of` gives a column, or its mean."""
+    if term.kind == "monotonic":
+        mo, *others = sorted(_column(p.of, p.name).split(":"), key=lambda f: f[:3] != "mo(")
+        reached = n.reached(n.parameter(p), n.column(mo[3:-1]))
+        product = n.times.join([reached, *map(n.column, others)])
+        return product if of == n.column else n.average(product)
     if term.kind not in ("numeric", "whole"):
         of_level = n.of_level(n.parameter(p), p)
         return of_level if of == n.column else n.average(of_level)

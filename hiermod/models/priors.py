@@ -142,7 +142,9 @@ class Prior:
     @property
     def constant(self) -> bool:
         """Whether it fixes its parameter."""
-        return self.distribution is not None and self.distribution.name == "constant"
+        if self.distribution is None or self.shrinkage:
+            return False
+        return self.distribution.name == "constant"
 
 
 def make(name: str, *arguments: Any, source: str) -> Prior:
@@ -563,7 +565,7 @@ def ends(prior: Prior) -> tuple[float, float]:
         return prior.bounds[0], prior.bounds[1]
     if prior.distribution.name == "uniform":
         return prior.arguments
-    if prior.constant:
+    if prior.distribution.name == "constant":
         return prior.arguments * 2
     return {"real": (-np.inf, np.inf), "positive": (0.0, np.inf)}.get(
         prior.distribution.support, (0.0, 1.0)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -20,18 +21,21 @@ class Scale:
     ----------
     name : str
         End of its name: ``"local"`` of ``common_local``.
-    prior : str
-        Its prior, in Stan's notation.
+    prior : str or Prior
+        Its prior; a string in Stan's notation.
     each : bool
         Whether there is one for each coefficient.
     support : str
-        ``"positive"``, ``"probability"`` or ``"simplex"``.
+        ``"positive"``, ``"probability"``, ``"real"`` or ``"simplex"``.
+    role : str
+        That of the `Parameter`.
     """
 
     name: str
-    prior: str
+    prior: Any
     each: bool = False
     support: str = "positive"
+    role: str = "scale"
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,23 @@ class Shrinkage:
 def hyperprior(prior: str) -> Shrinkage:
     """One scale for all coefficients, with a prior."""
     return Shrinkage((Scale("scale", prior),), "{scale} * np.ones({size})", "{scale}", "{scale}")
+
+
+def monotonic(mean: Any, simplex: Any) -> Shrinkage:
+    """The steps of a monotonic effect (Buerkner and Charpentier 2020), from two priors.
+
+    Of D steps that are on average `mean`, the d-th is D times mean times the d-th number of the
+    simplex. Nothing is standardised here: the coefficients are the steps themselves.
+    """
+    return Shrinkage(
+        (
+            Scale("mean", mean, support="real", role="common"),
+            Scale("simplex", simplex, each=True, support="simplex", role="simplex"),
+        ),
+        "{size} * {mean} * {simplex}",
+        "{size} * {mean} * {simplex}",
+        r"{size}\,{mean}\,{simplex}",
+    )
 
 
 def horseshoe(

@@ -17,7 +17,7 @@ from hiermod.errors import ModelError, PriorError, did_you_mean
 from hiermod.formula.design import Design, Group, Response, Smooth, Term, label
 from hiermod.models import centring, defaults, families, links, priors
 from hiermod.models.priors import Prior
-from hiermod.models.shrinkage import Shrinkage
+from hiermod.models.shrinkage import Shrinkage, monotonic
 
 FloatArray = NDArray[np.float64]
 
@@ -466,8 +466,11 @@ def specify(
     if not drafts:
         raise ModelError("the model has no parameters: add an intercept or a predictor.")
     elements = {name for d in drafts if not d.size for name in d.elements}
-    given = priors.merge(priors_, {key for d in drafts for key in (d.kind, d.name)}, elements)
+    steps = {t.name: t for _, part in _parts(design) for t in part.terms if t.kind == "monotonic"}
+    keys = {key for d in drafts for key in (d.kind, d.name)} | {f"{t}_simplex" for t in steps}
+    given = priors.merge(priors_, keys, elements)
     made = {d.name: _with_prior(d, given) for d in drafts}
+    made |= {name: _steps(made[name], term.labels, given) for name, term in steps.items()}
     unit = made.get("sigma") if chosen[""].name == "identity" else None
     shrunk = {
         name: tuple(
@@ -555,9 +558,27 @@ def _linear(
         name = _prefixed(parameter, "Intercept")
         yield Parameter(name, identifiers(name), "Intercept", (), rule.intercept(), of=parameter)
     for term in design.terms:
-        prior = rule.common(term, design.X[:, term.columns])
-        identifier = identifiers(term.name)
-        yield Parameter(term.name, identifier, "common", term.labels, prior, of=parameter)
+        identifier, columns, labels = identifiers(term.name), design.X[:, term.columns], term.labels
+        if term.kind == "monotonic":  # first the average step, as of a number; see `_steps`
+            columns, labels = columns.sum(axis=1, keepdims=True), ()
+        prior = rule.common(term, columns)
+        yield Parameter(term.name, identifier, "common", labels, prior, of=parameter)
+
+
+def _steps(p: Parameter, labels: tuple[str, ...], given: Mapping[str, Prior]) -> Parameter:
+    """The coefficients of the steps of a monotonic term, from the parameter of the average step."""
+    if p.prior.shrinkage:
+        raise PriorError(
+            f"prior of {p.name!r}, {p.prior.text!r}, does not fit: a monotonic term cannot share "
+            "scales with other terms. Give it one of numbers, such as normal(0, 1)."
+        )
+    simplex = given.get(f"{p.name}_simplex") or priors.parse("dirichlet(1)", "default")
+    made = replace(
+        priors.make("constant", 1.0, source=p.name),
+        text=f"steps of {p.name}",
+        shrinkage=monotonic(p.prior, simplex),
+    )
+    return replace(p, labels=labels, prior=made)
 
 
 def _between(response: Response) -> tuple[str, ...]:
@@ -576,13 +597,14 @@ def _shrunk(
             block = replace(block, unit=unit)
         scales = []
         for scale in block.shrinkage.scales:
-            name = f"{key}_{scale.name}"
+            name, prior = f"{key}_{scale.name}", scale.prior
+            labels = members[0].labels if scale.role == "simplex" else block.labels
             draft = Parameter(
                 name,
                 identifiers(name),
-                "scale",
-                block.labels if scale.each else (),
-                priors.parse(scale.prior, key),
+                scale.role,
+                labels if scale.each else (),
+                priors.parse(prior, key) if isinstance(prior, str) else prior,
                 support=scale.support,
                 of=members[0].of,
             )
@@ -893,6 +915,8 @@ def prior_table(specification: Specification) -> pd.DataFrame:
     rows = []
     for p in s.parameters:
         source = p.prior.source
+        if p.prior.shrinkage and priors.support(p.prior) == "constant":
+            continue  # steps, which are made of what has priors
         if not source.startswith("default"):
             source = "yours" if source == p.name else f"yours, from {source!r}"
         if p.name in at_means:

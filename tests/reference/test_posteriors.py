@@ -78,6 +78,23 @@ def trolley():
     return hm.load_data("Trolley")
 
 
+EDUCATION = (
+    "Elementary School",
+    "Middle School",
+    "Some High School",
+    "High School Graduate",
+    "Some College",
+    "Bachelor's Degree",
+    "Master's Degree",
+    "Graduate Degree",
+)
+
+
+def educated():
+    data = hm.load_data("Trolley")
+    return data.assign(edu=pd.Categorical(data["edu"], EDUCATION, ordered=True))
+
+
 def cutpoints(p):
     return {f"cutpoints[{k}]": p["threshold"].sel(threshold_dim=str(k)) for k in range(1, 7)}
 
@@ -404,6 +421,30 @@ CASES = {
                 "bI": p["intention"],
                 "bIA": p["intention:action"],
                 "bIC": p["intention:contact"],
+            }
+        ),
+    ),
+    "Trolley_m12_6": Case(
+        educated,
+        "response ~ action + contact + intention + mo(edu)",
+        "cumulative",
+        {
+            "common": "normal(0, 1)",
+            "mo(edu)": f"normal(0, {1 / 7!r})",  # of a step; the book's is that of all seven
+            "mo(edu)_simplex": "dirichlet(2)",
+            "threshold": "normal(0, 1.5)",
+        },
+        lambda p: (
+            cutpoints(p)
+            | {
+                "bA": p["action"],
+                "bC": p["contact"],
+                "bI": p["intention"],
+                "bE": 7 * p["mo(edu)_mean"],
+            }
+            | {
+                f"delta[{k}]": p["mo(edu)_simplex"].isel({"mo(edu)_simplex_dim": k - 1}, drop=True)
+                for k in range(1, 8)
             }
         ),
     ),
