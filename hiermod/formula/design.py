@@ -179,6 +179,8 @@ class Response:
         Of a categorical response, of which the values are numbers from 0.
     ordered : bool
         Whether their order means something.
+    positions : int64 array, shape (N,), optional
+        Of the rows in the data frame, counted from 0.
     """
 
     name: str
@@ -194,6 +196,7 @@ class Response:
     upper: FloatArray | None = None
     levels: tuple[str, ...] = ()
     ordered: bool = False
+    positions: NDArray[np.int64] | None = None
 
     @property
     def given(self) -> dict[str, FloatArray]:

@@ -137,6 +137,7 @@ def design(
         response=replace(
             _response(formula, scope, values=response, trials=response),
             ordered=response and _in_order(formula, frame),
+            positions=used,
         ),
         intercept=formula.intercept,
         X=X,

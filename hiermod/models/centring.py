@@ -98,7 +98,7 @@ class _Residuals:
         self._y = tf.constant(response.values)
         self._weights = np.ones(design.n_rows) if response.weights is None else response.weights
         self.score, self.curvature = self._fit(design, family, link)
-        self.dispersion = bool(family.parameters)
+        self.dispersion = bool(family.parameters) and not family.categories
 
     def _derivatives(self, eta: FloatArray) -> tuple[FloatArray, FloatArray]:
         """First and minus second derivative of the log-likelihood of the rows."""

@@ -87,7 +87,7 @@ def _check_parameter(name: str, parameter: FamilyParameter, where: str) -> None:
         raise ModelError(f"{where}, parameter {name!r}: unknown support. {known}")
     _check_range(parameter.allowed, parameter.support, f"{where}: parameter {name!r}")
     low, high = SUPPORTS[parameter.support]
-    if not low < parameter.typical < high:
+    if not low <= parameter.typical < high:
         raise ModelError(
             f"{where}, parameter {name!r}: typical={parameter.typical:g} is not inside its support."
         )

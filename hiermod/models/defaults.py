@@ -11,6 +11,7 @@ its standard deviation; the rule of rstanarm's `get_scale_value`):
   scale, or normal(0, 1.5 s) for probabilities, which is nearly flat on (0, 1) (McElreath 2020,
   section 11.1); without centring, its variance includes what the slopes' priors add at
   predictors = 0;
+- thresholds between ordered categories: as an intercept, with 2.5 s and an offset's mean for m;
 - without an intercept, the coefficients of an index variable or full-rank factor have the prior of
   an intercept; if there is none, s becomes sqrt(s^2 + m^2), for something else must reach m;
 - the standard deviation of group effects: exponential with mean s / d(x);
@@ -79,7 +80,10 @@ class Defaults:
         probability = not family.location
         unit = float(evaluate(link.unit, mean=typical_mean(design, family, link), sd=spread))
         location = typical_eta(design, family, link) if family.location else 0.0
-        variance = ((1.5 if probability else 2.5) * unit) ** 2
+        if family.categories:  # thresholds are on the other side of the equation
+            location = 0.0 - typical_eta(design, family, link)
+        wide = 2.5 if family.location or family.categories else 1.5
+        variance = (wide * unit) ** 2
         if not center:
             variance += sum((2.5 * unit / spread_of(x) * x.mean()) ** 2 for x in design.X.T)
         whole = float(np.hypot(unit, location))

@@ -551,7 +551,7 @@ def decorated(family: Family, link: Link, response: Response) -> Family:
     if response.rate is not None:
         if family.name not in EXPOSED:
             raise ModelError(
-                f"rate() gives the exposure of counts, of which family {family.name!r} is none. "
+                f"rate() gives the exposure of counts, and not of family {family.name!r}. "
                 f"Families that it fits: {', '.join(EXPOSED)}. Or add offset(log(exposure))."
             )
         likelihood, tails = _exposed(family.likelihood), _exposed(family.tails)
@@ -637,6 +637,7 @@ def numbered(family: Family, response: Response) -> Response:
             "highest, or number them from 1."
         )
     _reject(
+        response,
         (values % 1 != 0) | (values < 1),
         values,
         f"family {family.name!r} needs categories in {name}: ordered levels, or whole numbers from "
@@ -651,7 +652,7 @@ def numbered(family: Family, response: Response) -> Response:
         raise DataError(
             f"no row has {name} = {shown[missing[0] - 1]}: the thresholds beside an empty category "
             "cannot be told apart. Join it with a neighbour, and number the categories from 1 "
-            "without gaps (of levels, .cat.remove_unused_categories() does)."
+            "without gaps."
         )
     return replace(response, values=values, levels=shown)
 
@@ -674,13 +675,13 @@ def check_response(family: Family, response: Response) -> None:
     """
     name, values, trials = response.name, response.values, response.trials
     if response.weights is not None:
-        _reject(response.weights < 0, response.weights, "weights must be 0 or more")
+        _reject(response, response.weights < 0, response.weights, "weights must be 0 or more")
         if not response.weights.any():
             raise DataError("all weights are 0.")
     if response.rate is not None:
-        _reject(response.rate <= 0, response.rate, "exposures must be positive")
+        _reject(response, response.rate <= 0, response.rate, "exposures must be positive")
     if response.se is not None:
-        _reject(response.se <= 0, response.se, "standard errors must be positive")
+        _reject(response, response.se <= 0, response.se, "standard errors must be positive")
     if not family.counts and np.ptp(values) == 0:
         raise DataError(
             f"the response {name} is {values[0]:g} in every row: there is nothing to model."
@@ -696,13 +697,28 @@ def check_response(family: Family, response: Response) -> None:
             f"{name}."
         )
     if trials is not None:
-        _reject((trials < 0) | (trials % 1 != 0), trials, "trials must be whole numbers, 0 or more")
-        _reject(values > trials, values, f"{name} is larger than its number of trials")
+        _reject(
+            response,
+            (trials < 0) | (trials % 1 != 0),
+            trials,
+            "trials must be whole numbers, 0 or more",
+        )
+        _reject(response, values > trials, values, f"{name} is larger than its number of trials")
     if family.counts:
-        _reject(values % 1 != 0, values, f"family {family.name!r} needs whole numbers in {name}")
+        _reject(
+            response,
+            values % 1 != 0,
+            values,
+            f"family {family.name!r} needs whole numbers in {name}",
+        )
     low = values < family.lower if family.ends[0] == "[" else values <= family.lower
     high = values > family.upper if family.ends[1] == "]" else values >= family.upper
-    _reject(low | high, values, f"family {family.name!r} needs values {_support(family)} in {name}")
+    _reject(
+        response,
+        low | high,
+        values,
+        f"family {family.name!r} needs values {_support(family)} in {name}",
+    )
     _check_bounds(family, response)
 
 
@@ -713,22 +729,33 @@ def _check_bounds(family: Family, response: Response) -> None:
     lower = -nothing if response.lower is None else response.lower
     upper = nothing if response.upper is None else response.upper
     status = np.zeros(len(y)) if response.status is None else response.status
-    _reject(lower >= upper, lower, "the lower bound of truncation must be below the upper one")
+    _reject(
+        response, lower >= upper, lower, "the lower bound of truncation must be below the upper one"
+    )
     outside = f"{name} is outside the bounds of truncation, where nothing is observed"
-    _reject((y < lower) | (y > upper), y, outside)
+    _reject(response, (y < lower) | (y > upper), y, outside)
     least = -np.inf if family.counts else np.maximum(family.lower, lower)
-    _reject((status < 0) & (y <= least), y, f"nothing lies below a left-censored {name}")
+    _reject(response, (status < 0) & (y <= least), y, f"nothing lies below a left-censored {name}")
     most = upper if response.trials is None else np.minimum(upper, response.trials)
-    _reject((status > 0) & (y >= most), y, f"nothing lies above a censored {name}")
+    _reject(response, (status > 0) & (y >= most), y, f"nothing lies above a censored {name}")
     if y2 is None:
         words = f"interval-censored rows need upper ends: write censored({name}, status, y2)"
-        _reject(status == 2, y, words)
+        _reject(response, status == 2, y, words)
         return
     within = status == 2
-    _reject(within & (y2 <= y), y2, f"the upper end of an interval must be larger than {name}")
-    _reject(within & (y2 > upper), y2, "the upper end of an interval is outside of the bounds")
+    _reject(
+        response, within & (y2 <= y), y2, f"the upper end of an interval must be larger than {name}"
+    )
+    _reject(
+        response, within & (y2 > upper), y2, "the upper end of an interval is outside of the bounds"
+    )
     if family.counts:
-        _reject(within & (y2 % 1 != 0), y2, "the upper end of an interval must be a whole number")
+        _reject(
+            response,
+            within & (y2 % 1 != 0),
+            y2,
+            "the upper end of an interval must be a whole number",
+        )
 
 
 def _support(family: Family) -> str:
@@ -743,10 +770,12 @@ def _support(family: Family) -> str:
     return words[family.ends].format(f"{family.lower:g}", f"{family.upper:g}")
 
 
-def _reject(bad: NDArray[np.bool_], values: FloatArray, message: str) -> None:
+def _reject(response: Response, bad: NDArray[np.bool_], values: FloatArray, message: str) -> None:
     """Raise a `DataError` that lists the first bad rows, if there are any."""
     rows = np.flatnonzero(bad)
     if len(rows):
-        shown = ", ".join(f"row {r} has {values[r]:g}" for r in rows[:3])
-        more = f" and {len(rows) - 3} more" if len(rows) > 3 else ""
-        raise DataError(f"{message}: {shown}{more} (rows counted from 0).")
+        places = rows if response.positions is None else response.positions[rows]
+        _, first = np.unique(places, return_index=True)  # frequency() repeats rows
+        listed = [f"row {places[i]} has {values[rows[i]]:g}" for i in first]
+        more = f" and {len(listed) - 3} more" if len(listed) > 3 else ""
+        raise DataError(f"{message}: {', '.join(listed[:3])}{more} (rows counted from 0).")

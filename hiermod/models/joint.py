@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from types import SimpleNamespace
 from typing import Any
@@ -392,6 +392,9 @@ def _moment(distribution: Any, name: str, shape: tuple[int, ...]) -> FloatArray:
 
 def _distance(distribution: Any, part: Part) -> FloatArray:
     """Of the middle of a prior from the end of its half-line."""
+    if "distributions" in distribution.parameters:  # a tfd.Blockwise
+        one = replace(part, shape=())
+        return np.array([float(_distance(d, one)) for d in distribution.distributions])
     if "sample_shape" in distribution.parameters:  # a tfd.Sample
         distribution = distribution.distribution
     try:

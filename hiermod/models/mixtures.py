@@ -106,7 +106,7 @@ def _check(one: Family, other: Family, order: str) -> None:
             f"{other.name!r}: leave it out."
         )
     for family in (one, other):
-        if family.links[0] not in SUPPORTS:
+        if family.links[0] not in SUPPORTS or family.categories:
             raise ModelError(f"family {family.name!r} cannot be part of a mixture.")
     for what in ("counts", "trials", "lower", "upper", "log_scale"):
         if getattr(one, what) != getattr(other, what):

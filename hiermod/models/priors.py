@@ -296,7 +296,7 @@ def _hyper(text: str, source: str, name: str, call: ast.Call) -> Prior:
         raise PriorError(f"{where}: with a prior for its scale, the location must be 0, unbounded.")
     inner = parse(ast.unparse(call.args[-1]), source)
     shown = f"{standard.text[:-2]}{inner.text})"
-    return replace(standard, text=shown, shrinkage=shrinkage.hyperprior(inner.text))
+    return replace(standard, text=shown, shrinkage=shrinkage.hyperprior(inner))
 
 
 def _shrinking(

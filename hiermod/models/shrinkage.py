@@ -57,7 +57,7 @@ class Shrinkage:
     latex: str
 
 
-def hyperprior(prior: str) -> Shrinkage:
+def hyperprior(prior: Any) -> Shrinkage:
     """One scale for all coefficients, with a prior."""
     return Shrinkage((Scale("scale", prior),), "{scale} * np.ones({size})", "{scale}", "{scale}")
 

@@ -410,6 +410,11 @@ def specify(
     kind = families.family(family)
     design = replace(design, response=families.numbered(kind, design.response))
     families.check_response(kind, design.response)
+    if kind.categories and "disc" in design.parameters and design.parameters["disc"].intercept:
+        raise ModelError(
+            "an intercept of disc cannot be told from the scale of the thresholds: write "
+            "disc='~ 0 + ...'."
+        )
     if kind.categories and not design.intercept:
         raise ModelError(
             f"family {kind.name!r} has thresholds in place of an intercept: leave 0 + (or - 1) out "
@@ -461,14 +466,18 @@ def specify(
     for name, auxiliary in kind.parameters.items():
         if name not in design.parameters:
             prior, support = rules[""].auxiliary(auxiliary), auxiliary.support
-            labels = _between(design.response) if auxiliary.thresholds else ()
+            labels: tuple[str, ...] = ()
+            if auxiliary.thresholds:
+                prior, labels = rules[""].intercept(), _between(design.response)
             drafts.append(Parameter(name, name, "auxiliary", labels, prior, support=support))
     if not drafts:
         raise ModelError("the model has no parameters: add an intercept or a predictor.")
     elements = {name for d in drafts if not d.size for name in d.elements}
     steps = {t.name: t for _, part in _parts(design) for t in part.terms if t.kind == "monotonic"}
     keys = {key for d in drafts for key in (d.kind, d.name)} | {f"{t}_simplex" for t in steps}
+    keys |= {f"{t}_mean" for t in steps}
     given = priors.merge(priors_, keys, elements)
+    given |= {t: given[f"{t}_mean"] for t in steps if f"{t}_mean" in given}
     made = {d.name: _with_prior(d, given) for d in drafts}
     made |= {name: _steps(made[name], term.labels, given) for name, term in steps.items()}
     unit = made.get("sigma") if chosen[""].name == "identity" else None
@@ -773,7 +782,7 @@ def _fitting(prior: Prior, draft: Parameter) -> Prior:
     kind = "correlation" if draft.role == "group_cor" else wants
     if kind != has and {kind, has} & {"correlation", "simplex"}:
         numbers = "a distribution of numbers, such as normal(0, 1)"
-        wanted = "lkj(eta)" if kind == "correlation" else numbers
+        wanted = {"correlation": "lkj(eta)", "simplex": "dirichlet(1)"}.get(kind, numbers)
         raise PriorError(
             f"prior of {draft.name!r}, {prior.text!r}, does not fit: it needs {wanted}."
         )

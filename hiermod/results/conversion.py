@@ -48,7 +48,8 @@ def posterior(
     values = {name: np.asarray(v) for name, v in joint.functions.scaled(joint.data, values).items()}
     s, found = joint.specification, dataset(dict(_variables(joint, values)), attrs)
     for p in s.parameters:
-        moved = p is s.intercept and s.center and not all(q.prior.constant for q in s.common)
+        linear = s.at_means.get(p.name)
+        moved = linear and not all(q.prior.constant for q in linear.common)
         if p.prior.constant and not moved:
             found[p.name].attrs["constant"] = 1
     return found

@@ -110,6 +110,11 @@ def pooling(
     check_probability(probability)
     s = joint.specification
     g = _group(s, factor)
+    if response and (s.thresholds or "theta1" in s.family.parameters):
+        raise ModelError(
+            f"the mean response of family {s.family.name!r} is not that of one linear predictor: "
+            "use response=False."
+        )
     if response and [e.name for e in g.group.effects] != ["1"]:
         raise ModelError(
             f"the response scale is for an intercept only, but {factor!r} has the effects "
@@ -303,7 +308,8 @@ def _at_ends(rows: _Rows, b: FloatArray, known: NDArray[np.bool_], index: IntArr
     """Infinite estimates where the rows of a level are all at an end of the support."""
     s = rows.joint.specification
     y, trials = s.design.response.values, s.design.response.trials
-    top = trials if trials is not None else np.full(len(y), s.family.upper)
+    upper = len(s.design.response.levels) if s.thresholds else s.family.upper
+    top = trials if trials is not None else np.full(len(y), upper)
     levels = len(b)
     at_low = _by_level(index, (y > s.family.lower).astype(float), levels) == 0
     at_high = _by_level(index, (y < top).astype(float), levels) == 0

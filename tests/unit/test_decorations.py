@@ -581,7 +581,7 @@ ERRORS = [
     ("censored(y, c, y2)", "exgaussian", hm.ModelError, "family 'exgaussian' cannot be censored"),
     ("censored(prop(k, 4), 'right')", "binomial", hm.DataError, "nothing lies above a censored k: row 3 has 4"),  # noqa: E501
     ("truncated(k, 0)", "hurdle_poisson", hm.ModelError, "cannot be truncated"),
-    ("rate(k, s)", "zero_inflated_poisson", hm.ModelError, "of which family 'zero_inflated_poisson' is none. Families that it fits: poisson, negbinomial, geometric."),  # noqa: E501
+    ("rate(k, s)", "zero_inflated_poisson", hm.ModelError, "rate() gives the exposure of counts, and not of family 'zero_inflated_poisson'. Families that it fits: poisson, negbinomial, geometric."),  # noqa: E501
     ("rate(k, s0)", "poisson", hm.DataError, "exposures must be positive: row 1 has 0"),
     ("rate(k, s, x)", "poisson", hm.FormulaError, "Write rate(y, exposure), or y | rate(exposure)."),  # noqa: E501
     ("frequency(k, s)", "poisson", hm.DataError, "the frequency 's' counts equal rows, so it must be a whole number, 0 or more: row 0 has 0.1"),  # noqa: E501

@@ -269,6 +269,37 @@ def test_the_table_of_priors(model):
     assert "threshold at means = threshold - x * mean(x)" in str(model.equations())
 
 
+def test_the_prior_of_thresholds_reaches_where_they_are(frame):
+    far = frame.assign(far=frame["x"] + 1000.0)
+    plain, shifted = (
+        hm.model(far, "y ~ far", family="cumulative", center=c) for c in (True, False)
+    )
+    sd = 2.5 / float(np.std(far["far"]))
+    assert plain.priors.loc["threshold", "prior"] == "normal(0, 2.5)"
+    prior = shifted.specification.thresholds.prior
+    assert prior.arguments[1] == pytest.approx(np.hypot(2.5, sd * far["far"].mean()), rel=1e-6)
+    offset = hm.model(far, "y ~ x + offset(far)", family="cumulative").specification.thresholds
+    assert offset.prior.arguments == pytest.approx((far["far"].mean(), 2.5))
+
+
+def test_constant_thresholds_at_the_means_vary_at_zero(frame):
+    model = hm.model(frame, "y ~ x", family="acat", priors={"threshold": "constant(0)"})
+    prior = model.sample_prior(5, seed=1)["prior"]
+    assert "constant" not in prior["threshold"].attrs
+    assert "constant" in prior["disc"].attrs
+
+
+def test_the_response_scale_of_levels_is_refused(frame):
+    model = hm.model(frame, "y ~ x + (1 | g)", family="cumulative")
+    top = frame.assign(y=np.where(frame["g"] == "a", 4, frame["y"]))
+    fit = hm.fit(top, "y ~ x + (1 | g)", family="cumulative", chains=2, warmup=100, draws=50,
+                 seed=1, progress=False)  # fmt: skip
+    assert fit.pooling("g").no_pooling[0] == np.inf
+    with pytest.raises(hm.ModelError, match="not that of one linear predictor"):
+        fit.pooling("g", response=True)
+    assert model.specification.thresholds
+
+
 def test_levels_in_their_order(frame):
     names = ["none", "some", "most", "all"]
     levels = pd.Categorical.from_codes(frame["y"] - 1, names, ordered=True)
@@ -294,6 +325,7 @@ def test_levels_in_their_order(frame):
         ({}, {"priors": {"Intercept": "normal(0, 1)"}}, hm.PriorError, "no parameter or class 'Intercept'"),  # noqa: E501
         ({}, {"formula": "censored(y, x) ~ 1"}, hm.ModelError, "cannot be censored"),
         ({}, {"formula": hm.formula("y ~ x", threshold="~ x")}, hm.ModelError, "'threshold' has one value for each pair of categories"),  # noqa: E501
+        ({}, {"formula": hm.formula("y ~ x", disc="~ x")}, hm.ModelError, "write disc='~ 0 + ...'"),
         ({}, {"link": "log"}, hm.ModelError, "link 'log' (of values above 0) does not fit the mean of family 'cumulative'"),  # noqa: E501
     ],
 )  # fmt: skip
