@@ -201,6 +201,57 @@ class Model:
         }
         return results.inference_data(groups)
 
+    def plot_priors(
+        self,
+        var_names: Sequence[str] | None = None,
+        *,
+        draws: int = 100_000,
+        seed: int | None = None,
+        **options: Any,
+    ) -> Figure:
+        """A small panel with the density of every prior; see `hiermod.plots.priors`.
+
+        Parameters
+        ----------
+        var_names : sequence of str, optional
+            Parameters, as in `priors`; all by default.
+        draws : int
+            Of each prior; the densities are estimated from them.
+        seed : int, optional
+            The same seed gives the same draws.
+        **options
+            Of `hiermod.plots.priors`.
+
+        Returns
+        -------
+        Figure
+
+        Raises
+        ------
+        ModelError
+            If there is no such parameter.
+
+        Examples
+        --------
+        >>> import hiermod as hm
+        >>> model = hm.model(hm.load_data("Kline"), "total_tools ~ contact", family="poisson")
+        >>> [ax.get_title().splitlines()[0] for ax in model.plot_priors(seed=1).axes]
+        ['Intercept at means', 'contact']
+        """
+        inference.check_whole("draws", draws, 1)
+        shown = results.prior_draws(self._joint, var_names, draws, _seed(seed))
+        return plots.priors(shown, **options)
+
+    def plot_ppc(self, *, seed: int | None = None, **options: Any) -> Axes:
+        """Observed responses and ones that the prior implies; see `hiermod.plots.ppc`.
+
+        A prior predictive check, before any fit, with draws of `sample_prior`.
+        """
+        response = self.design.response.name
+        return plots.ppc(
+            self.sample_prior(seed=seed), response, group="prior_predictive", **options
+        )
+
     @_known_keywords
     def fit(
         self,
