@@ -520,6 +520,56 @@ class Fit(Posterior):
         """
         return self._add_rows("log_likelihood", results.log_likelihood)
 
+    def add_log_prior(self) -> Fit:
+        """Add the group ``log_prior``, for ArviZ's prior sensitivity; returns the fit.
+
+        The log density of the prior of every parameter of `Model.priors` at every draw. Group
+        effects, coefficients of smooths and coefficients with a shrinkage prior are not among them:
+        given the parameters of their distribution, they are part of the model.
+        """
+        results.add_group(
+            self.idata, "log_prior", results.log_prior(self.model._joint, self.posterior)
+        )
+        return self
+
+    def sensitivity(self, var_names: Sequence[str] | None = None) -> pd.DataFrame:
+        """How much the posterior changes when the priors, or the likelihood, count more or less.
+
+        Each is raised to powers near 1 in turn, the priors all together, and the draws are weighted
+        accordingly (power-scaling; Kallioinen, Paananen, Buerkner and Vehtari 2024, "Detecting and
+        diagnosing prior and likelihood sensitivity with power-scaling"). The priors are those of
+        `add_log_prior`. The computation is ArviZ's.
+
+        Parameters
+        ----------
+        var_names : sequence of str, optional
+            Variables to show; all by default.
+
+        Returns
+        -------
+        DataFrame
+            A row for every scalar, as in `summary`, but for constants. Columns ``prior`` and
+            ``likelihood``, above 0.05 where the posterior is sensitive; and ``diagnosis``:
+            ``"potential prior-data conflict"`` if it is to both, ``"strong prior / weak
+            likelihood"`` if it is to the prior alone, ``"-"`` otherwise.
+
+        Raises
+        ------
+        ModelError
+            If a variable does not exist, or the draws of group effects were too many to keep.
+
+        Examples
+        --------
+        >>> import hiermod as hm
+        >>> kline, priors = hm.load_data("Kline"), {"Intercept": "normal(0, 0.1)"}
+        >>> fit = hm.fit(
+        ...     kline, "total_tools ~ 1", family="poisson", priors=priors, seed=1, progress=False
+        ... )
+        >>> fit.sensitivity().loc["Intercept", "diagnosis"]
+        'potential prior-data conflict'
+        """
+        return results.sensitivity(self.model._joint, self.posterior, var_names)
+
     def add_posterior_predictive(self, *, seed: int | None = None) -> Fit:
         """Add the group ``posterior_predictive``, a response for every row and draw.
 

@@ -18,6 +18,7 @@ from hiermod.results.groups import add_group, group, has_group, inference_data, 
 from hiermod.results.pooling import Pooling, level_values, pooling
 from hiermod.results.priors import PriorDraws, prior_draws
 from hiermod.results.rows import fitted, log_likelihood, predictive
+from hiermod.results.sensitivity import log_prior, sensitivity
 from hiermod.results.summary import summary
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "inference_data",
     "level_values",
     "log_likelihood",
+    "log_prior",
     "observed_data",
     "per_row",
     "plain",
@@ -52,5 +54,6 @@ __all__ = [
     "quantities",
     "sampled_groups",
     "save",
+    "sensitivity",
     "summary",
 ]
