@@ -58,8 +58,8 @@ example: $(VENV)/.installed-dev ## fit the reed frogs; figures and tables go to 
 	@$(BIN)/python examples/reedfrogs.py
 
 .PHONY: test
-test: $(VENV)/.installed-dev ## all tests and the examples in the docstrings
-	@$(BIN)/python -m pytest -q
+test: $(VENV)/.installed-dev ## all tests and the examples in the docstrings, in two processes
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 .PHONY: arviz1-python
 arviz1-python: ## print the Python that test-arviz1 uses

@@ -641,7 +641,10 @@ class Fit(Posterior):
         """
         if not results.has_group(self.idata, "posterior_predictive"):
             self.add_posterior_predictive(seed=seed)
-        return plots.ppc(self.idata, self.model.design.response.name, **options)
+        s = self.model.specification
+        if s.family.categories:
+            options.setdefault("levels", s.design.response.levels)
+        return plots.ppc(self.idata, s.design.response.name, **options)
 
     def pooling(
         self, group: str, *, response: bool = False, interval: float = 0.9

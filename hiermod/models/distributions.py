@@ -49,6 +49,31 @@ class StickBreaking(tfb.IteratedSigmoidCentered):  # type: ignore[name-defined]
         return tf.reduce_sum(shares[..., :-1] + left, axis=-1)
 
 
+class Outwards(tfb.Bijector):  # type: ignore[name-defined]
+    """From numbers to ascending ones: one stays, the others are exponentials away from it.
+
+    TFP's `Ascending` begins at the lowest, which may be the least known: all others would have to
+    make up for its moves.
+    """
+
+    def __init__(self, anchor: int) -> None:
+        self.anchor = anchor
+        super().__init__(forward_min_event_ndims=1, name="Outwards")
+
+    def _forward(self, x: tf.Tensor) -> tf.Tensor:
+        low, fixed, high = tf.split(x, [self.anchor, 1, x.shape[-1] - self.anchor - 1], axis=-1)
+        below = tf.cumsum(tf.exp(low), axis=-1, reverse=True)
+        return tf.concat([fixed - below, fixed, fixed + tf.cumsum(tf.exp(high), axis=-1)], axis=-1)
+
+    def _inverse(self, y: tf.Tensor) -> tf.Tensor:
+        gaps = tf.math.log(y[..., 1:] - y[..., :-1])
+        a = self.anchor
+        return tf.concat([gaps[..., :a], y[..., a : a + 1], gaps[..., a:]], axis=-1)
+
+    def _forward_log_det_jacobian(self, x: tf.Tensor) -> tf.Tensor:
+        return tf.reduce_sum(x, axis=-1) - x[..., self.anchor]
+
+
 class Row(tfd.Distribution):  # type: ignore[name-defined]
     """Single numbers; keyword arguments are parameters that broadcast."""
 

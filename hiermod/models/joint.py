@@ -13,10 +13,10 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from numpy.typing import NDArray
 
-from hiermod.formula.design import Design
+from hiermod.formula.design import Design, Response
 from hiermod.models import priors, program
 from hiermod.models.defaults import shares
-from hiermod.models.distributions import StickBreaking, onto
+from hiermod.models.distributions import Outwards, StickBreaking, onto
 from hiermod.models.links import evaluate
 from hiermod.models.places import at_values
 from hiermod.models.specification import Parameter, Specification
@@ -44,6 +44,8 @@ class Part:
         ``"simplex"`` numbers above 0 that sum to 1; ``"ordered"`` numbers ascend.
     low, high : float
         Ends of the support; both are the value of a ``"constant"``.
+    anchor : int
+        Which of ``"ordered"`` numbers the others are seen from.
     """
 
     identifier: str
@@ -51,6 +53,7 @@ class Part:
     support: str
     low: float = -np.inf
     high: float = np.inf
+    anchor: int = 0
 
     @property
     def bijector(self) -> Any:
@@ -62,7 +65,7 @@ class Part:
         if self.support == "correlation":
             return tfb.CorrelationCholesky()
         if self.support == "ordered":
-            return tfb.Ascending()
+            return Outwards(self.anchor)
         if self.support == "simplex":
             return StickBreaking()
         return onto(self.low, self.high)
@@ -282,7 +285,7 @@ def join(specification: Specification) -> Joint:
         data={k: tf.constant(v) for k, v in arrays(specification, specification.design).items()},
         prior={p.identifier: _numbers(p) for p in specification.parameters},
         parts=(
-            *(_part(p) for p in specification.parameters),
+            *(_part(p, specification.design.response) for p in specification.parameters),
             *(Part(g.identifier, g.part_shape, "real") for g in specification.every_group),
             *(Part(one.identifier, one.shape, "real") for one in specification.every_smooth),
         ),
@@ -401,11 +404,13 @@ def _distance(distribution: Any, part: Part) -> FloatArray:
     )
 
 
-def _part(p: Parameter) -> Part:
+def _part(p: Parameter, response: Response) -> Part:
     """Layout of a parameter."""
+    if p.support == "ordered":  # from the threshold nearest to the median on
+        anchor = int(np.abs(shares(response) - 0.5).argmin())
+        return Part(p.identifier, p.shape, "ordered", anchor=anchor)
     low, high = priors.ends(p.prior)
-    support = p.support if p.support == "ordered" else priors.support(p.prior)
-    return Part(p.identifier, p.shape, support, low, high)
+    return Part(p.identifier, p.shape, priors.support(p.prior), low, high)
 
 
 def _numbers(p: Parameter) -> tf.Tensor | tuple[tf.Tensor, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ def ppc(
     draws: int = 50,
     interval: float = 0.9,
     bins: int = 24,
+    levels: Sequence[str] = (),
     figsize: tuple[float, float] = (7.0, 4.0),
 ) -> Axes:
     """Observed responses beside ones that the model predicts.
@@ -53,6 +55,8 @@ def ppc(
         Probability of the intervals of the counts.
     bins : int
         Most bars; beyond them, neighbouring values share one.
+    levels : sequence of str
+        Names of the values 1, 2, ... of an ordered response.
     figsize : pair of float
         In inches, of the new figure.
 
@@ -75,6 +79,13 @@ def ppc(
         _densities(ax, observed, _thin(predicted, draws), TAILS[group])
         ax.set(yticks=[], ylabel="density")
         ax.spines["left"].set_visible(False)
+    if levels:
+        crowded = sum(map(len, levels)) > 60  # characters that fit side by side
+        ax.set_xticks(range(1, len(levels) + 1), levels)
+        if crowded:
+            ax.tick_params(axis="x", rotation=30)
+            for label in ax.get_xticklabels():
+                label.set_horizontalalignment("right")
     ax.set_xlabel(response_name)
     ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0.2)
     return ax

@@ -11,7 +11,7 @@ from scipy import special, stats
 
 import hiermod as hm
 from hiermod.models import families, links
-from hiermod.models.distributions import Ordered
+from hiermod.models.distributions import Ordered, Outwards
 from hiermod.models.families import FAMILIES
 from hiermod.results.rows import fitted, log_likelihood
 
@@ -127,6 +127,33 @@ def test_the_prior_is_that_of_sorted_draws():
     u = stats.norm(0, 1.5).cdf(drawn)  # the k-th of n uniforms is beta(k, n + 1 - k)
     for k in range(3):
         assert stats.kstest(u[:, k], stats.beta(k + 1, 3 - k).cdf).pvalue > 1e-4
+
+
+@pytest.mark.parametrize("anchor", [0, 1, 3])
+def test_the_map_onto_ascending_numbers(anchor):
+    x = tf.constant(np.random.default_rng(1).normal(size=(5, 4)))
+    outwards = Outwards(anchor)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = outwards.forward(x)
+    assert (np.diff(y) > 0).all()
+    np.testing.assert_array_equal(y[:, anchor], x[:, anchor])
+    np.testing.assert_allclose(outwards.inverse(tf.identity(y)), x, rtol=1e-12, atol=1e-12)
+    jacobian = tape.batch_jacobian(y, x).numpy()
+    np.testing.assert_allclose(
+        outwards.forward_log_det_jacobian(x, event_ndims=1),
+        np.log(np.abs(np.linalg.det(jacobian))),
+        rtol=1e-12,
+    )
+
+
+def test_the_threshold_that_is_known_best_is_the_anchor(frame):
+    rare = frame.assign(y=np.searchsorted([1, 2, 60, 200], np.arange(240)) + 1)
+    model = hm.model(rare, "y ~ x", family="cumulative")
+    part = next(p for p in model._joint.parts if p.identifier == "threshold")
+    assert part.anchor == 2  # 61 of 240 lie below it
+    fit = model.fit(chains=2, warmup=200, draws=300, seed=1, progress=False)
+    assert int(fit.idata["sample_stats"]["diverging"].sum()) == 0
 
 
 @pytest.fixture(scope="module")
