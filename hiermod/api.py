@@ -247,10 +247,13 @@ class Model:
 
         A prior predictive check, before any fit, with draws of `sample_prior`.
         """
-        response = self.design.response.name
-        return plots.ppc(
-            self.sample_prior(seed=seed), response, group="prior_predictive", **options
-        )
+        return self._plot_ppc(self.sample_prior(seed=seed), "prior_predictive", options)
+
+    def _plot_ppc(self, idata: Any, group: str, options: dict[str, Any]) -> Axes:
+        s = self.specification
+        if s.family.categories:
+            options = {"levels": s.design.response.levels} | options
+        return plots.ppc(idata, s.design.response.name, group=group, **options)
 
     @_known_keywords
     def fit(
@@ -634,17 +637,17 @@ class Fit(Posterior):
         results.add_group(self.idata, name, data)
         return self
 
-    def plot_ppc(self, *, seed: int | None = None, **options: Any) -> Axes:
+    def plot_ppc(
+        self, *, group: str = "posterior_predictive", seed: int | None = None, **options: Any
+    ) -> Axes:
         """Observed responses and ones the model predicts; see `hiermod.plots.ppc`.
 
-        Adds the group ``posterior_predictive`` if it is not there yet.
+        Adds the group ``posterior_predictive`` if it is not there yet. With
+        ``group="prior_predictive"``, after `add_prior`, those that the prior implies.
         """
-        if not results.has_group(self.idata, "posterior_predictive"):
+        if group == "posterior_predictive" and not results.has_group(self.idata, group):
             self.add_posterior_predictive(seed=seed)
-        s = self.model.specification
-        if s.family.categories:
-            options.setdefault("levels", s.design.response.levels)
-        return plots.ppc(self.idata, s.design.response.name, **options)
+        return self.model._plot_ppc(self.idata, group, options)
 
     def pooling(
         self, group: str, *, response: bool = False, interval: float = 0.9

@@ -375,3 +375,10 @@ class TestPriors:
         ax = model.plot_ppc(seed=1)
         assert ax.get_xlabel() == "total_tools"
         assert sum(bar.get_height() for bar in ax.patches) == len(model.data)
+
+    def test_predictions_of_ordered_categories_have_their_names(self):
+        levels = ["no", "maybe", "yes"]
+        answers = pd.Categorical(levels * 4, categories=levels, ordered=True)
+        model = hm.model(pd.DataFrame({"answer": answers}), "answer ~ 1", family="cumulative")
+        ax = model.plot_ppc(seed=1)
+        assert [label.get_text() for label in ax.get_xticklabels()] == levels
