@@ -201,6 +201,60 @@ class Model:
         }
         return results.inference_data(groups)
 
+    def plot_priors(
+        self,
+        var_names: Sequence[str] | None = None,
+        *,
+        draws: int = 100_000,
+        seed: int | None = None,
+        **options: Any,
+    ) -> Figure:
+        """A small panel with the density of every prior; see `hiermod.plots.priors`.
+
+        Parameters
+        ----------
+        var_names : sequence of str, optional
+            Parameters, as in `priors`; all by default.
+        draws : int
+            Of each prior; the densities are estimated from them.
+        seed : int, optional
+            The same seed gives the same draws.
+        **options
+            Of `hiermod.plots.priors`.
+
+        Returns
+        -------
+        Figure
+
+        Raises
+        ------
+        ModelError
+            If there is no such parameter.
+
+        Examples
+        --------
+        >>> import hiermod as hm
+        >>> model = hm.model(hm.load_data("Kline"), "total_tools ~ contact", family="poisson")
+        >>> [ax.get_title().splitlines()[0] for ax in model.plot_priors(seed=1).axes]
+        ['Intercept at means', 'contact']
+        """
+        inference.check_whole("draws", draws, 1)
+        shown = results.prior_draws(self._joint, var_names, draws, _seed(seed))
+        return plots.priors(shown, **options)
+
+    def plot_ppc(self, *, seed: int | None = None, **options: Any) -> Axes:
+        """Observed responses and ones that the prior implies; see `hiermod.plots.ppc`.
+
+        A prior predictive check, before any fit, with draws of `sample_prior`.
+        """
+        return self._plot_ppc(self.sample_prior(seed=seed), "prior_predictive", options)
+
+    def _plot_ppc(self, idata: Any, group: str, options: dict[str, Any]) -> Axes:
+        s = self.specification
+        if s.family.categories:
+            options = {"levels": s.design.response.levels} | options
+        return plots.ppc(idata, s.design.response.name, group=group, **options)
+
     @_known_keywords
     def fit(
         self,
@@ -469,6 +523,56 @@ class Fit(Posterior):
         """
         return self._add_rows("log_likelihood", results.log_likelihood)
 
+    def add_log_prior(self) -> Fit:
+        """Add the group ``log_prior``, for ArviZ's prior sensitivity; returns the fit.
+
+        The log density of the prior of every parameter of `Model.priors` at every draw. Group
+        effects, coefficients of smooths and coefficients with a shrinkage prior are not among them:
+        given the parameters of their distribution, they are part of the model.
+        """
+        results.add_group(
+            self.idata, "log_prior", results.log_prior(self.model._joint, self.posterior)
+        )
+        return self
+
+    def sensitivity(self, var_names: Sequence[str] | None = None) -> pd.DataFrame:
+        """How much the posterior changes when the priors, or the likelihood, count more or less.
+
+        Each is raised to powers near 1 in turn, the priors all together, and the draws are weighted
+        accordingly (power-scaling; Kallioinen, Paananen, Buerkner and Vehtari 2024, "Detecting and
+        diagnosing prior and likelihood sensitivity with power-scaling"). The priors are those of
+        `add_log_prior`. The computation is ArviZ's.
+
+        Parameters
+        ----------
+        var_names : sequence of str, optional
+            Variables to show; all by default.
+
+        Returns
+        -------
+        DataFrame
+            A row for every scalar, as in `summary`, but for constants. Columns ``prior`` and
+            ``likelihood``, above 0.05 where the posterior is sensitive; and ``diagnosis``:
+            ``"potential prior-data conflict"`` if it is to both, ``"strong prior / weak
+            likelihood"`` if it is to the prior alone, ``"-"`` otherwise.
+
+        Raises
+        ------
+        ModelError
+            If a variable does not exist, or the draws of group effects were too many to keep.
+
+        Examples
+        --------
+        >>> import hiermod as hm
+        >>> kline, priors = hm.load_data("Kline"), {"Intercept": "normal(0, 0.1)"}
+        >>> fit = hm.fit(
+        ...     kline, "total_tools ~ 1", family="poisson", priors=priors, seed=1, progress=False
+        ... )
+        >>> fit.sensitivity().loc["Intercept", "diagnosis"]
+        'potential prior-data conflict'
+        """
+        return results.sensitivity(self.model._joint, self.posterior, var_names)
+
     def add_posterior_predictive(self, *, seed: int | None = None) -> Fit:
         """Add the group ``posterior_predictive``, a response for every row and draw.
 
@@ -533,17 +637,17 @@ class Fit(Posterior):
         results.add_group(self.idata, name, data)
         return self
 
-    def plot_ppc(self, *, seed: int | None = None, **options: Any) -> Axes:
+    def plot_ppc(
+        self, *, group: str = "posterior_predictive", seed: int | None = None, **options: Any
+    ) -> Axes:
         """Observed responses and ones the model predicts; see `hiermod.plots.ppc`.
 
-        Adds the group ``posterior_predictive`` if it is not there yet.
+        Adds the group ``posterior_predictive`` if it is not there yet. With
+        ``group="prior_predictive"``, after `add_prior`, those that the prior implies.
         """
-        if not results.has_group(self.idata, "posterior_predictive"):
+        if group == "posterior_predictive" and not results.has_group(self.idata, group):
             self.add_posterior_predictive(seed=seed)
-        s = self.model.specification
-        if s.family.categories:
-            options.setdefault("levels", s.design.response.levels)
-        return plots.ppc(self.idata, s.design.response.name, **options)
+        return self.model._plot_ppc(self.idata, group, options)
 
     def pooling(
         self, group: str, *, response: bool = False, interval: float = 0.9

@@ -100,7 +100,7 @@ def coefficients(p: Predictor) -> list[str]:
     return [*first, *(c.identifier for c in p.common)]
 
 
-def _shrunk_arguments(p: Predictor) -> list[str]:
+def shrunk_arguments(p: Predictor) -> list[str]:
     """Arguments of ``coefficients``: standardised values, and what their scales are made of."""
     members = [member for block in p.shrunk for member in block.members]
     units = [block.unit for block in p.shrunk if block.unit]
@@ -111,7 +111,7 @@ def _shrunk(p: Predictor) -> str:
     """Coefficients from standardised values, by name, if there are some."""
     if not p.shrunk:
         return ""
-    lines = [f"def coefficients{p.suffix}({', '.join(_shrunk_arguments(p))}):"]
+    lines = [f"def coefficients{p.suffix}({', '.join(shrunk_arguments(p))}):"]
     lines.append('    """Coefficients from their standardised values, by name."""')
     made = []
     for block in p.shrunk:
@@ -143,7 +143,7 @@ def _scaled(s: Specification) -> str:
 
 def _call_shrunk(p: Predictor, value: str) -> str:
     """A call of ``coefficients``, from a pattern for the value of a part."""
-    return f"coefficients{p.suffix}({', '.join(map(value.format, _shrunk_arguments(p)))})"
+    return f"coefficients{p.suffix}({', '.join(map(value.format, shrunk_arguments(p)))})"
 
 
 def _call_predictor(p: Predictor, value: str) -> list[str]:

@@ -6,6 +6,7 @@ Functions of one panel take ``ax=`` and return the Axes; those of many return th
 from hiermod.plots.chains import rank, trace
 from hiermod.plots.estimates import densities, forest
 from hiermod.plots.predictive import ppc
+from hiermod.plots.priors import priors
 from hiermod.plots.shrinkage import shrinkage
 
-__all__ = ["densities", "forest", "ppc", "rank", "shrinkage", "trace"]
+__all__ = ["densities", "forest", "ppc", "priors", "rank", "shrinkage", "trace"]

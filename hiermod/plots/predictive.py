@@ -19,11 +19,15 @@ FloatArray = NDArray[np.float64]
 MOST_FOR_COUNTS = 1000
 """Predictive draws that the intervals of a bar chart are made of."""
 
+TAILS = {"posterior_predictive": 0.001, "prior_predictive": 0.05}
+"""Share of the predictions on either side that is not shown; those of priors can go very far."""
+
 
 def ppc(
     idata: Any,
     response_name: str,
     *,
+    group: str = "posterior_predictive",
     ax: Axes | None = None,
     draws: int = 50,
     interval: float = 0.9,
@@ -40,8 +44,10 @@ def ppc(
     Parameters
     ----------
     idata : InferenceData or DataTree
-        With the groups ``observed_data`` and ``posterior_predictive``.
+        With the groups ``observed_data`` and `group`.
     response_name : str
+    group : str
+        Where the predictions are: ``"posterior_predictive"``, or ``"prior_predictive"``.
     ax : Axes, optional
     draws : int
         Predictive draws whose densities are shown.
@@ -61,14 +67,16 @@ def ppc(
     Raises
     ------
     ModelError
-        If a group or the response is missing.
+        If a group or the response is missing, or `group` is another.
     """
-    observed, predicted = _values(idata, response_name)
+    if group not in TAILS:
+        raise ModelError(f"group must be {' or '.join(map(repr, TAILS))}, not {group!r}.")
+    observed, predicted = _values(idata, response_name, group)
     ax = style.axes(ax, figsize)
     if np.array_equal(observed, np.round(observed)):
-        _counts(ax, observed, _thin(predicted, MOST_FOR_COUNTS), interval, bins)
+        _counts(ax, observed, _thin(predicted, MOST_FOR_COUNTS), interval, bins, TAILS[group])
     else:
-        _densities(ax, observed, _thin(predicted, draws))
+        _densities(ax, observed, _thin(predicted, draws), TAILS[group])
         ax.set(yticks=[], ylabel="density")
         ax.spines["left"].set_visible(False)
     if levels:
@@ -83,15 +91,15 @@ def ppc(
     return ax
 
 
-def _values(idata: Any, name: str) -> tuple[FloatArray, FloatArray]:
+def _values(idata: Any, name: str, predictions: str) -> tuple[FloatArray, FloatArray]:
     """Observed responses, shape (N,), and predictions, shape (S, N)."""
-    for group in ("observed_data", "posterior_predictive"):
+    verb = "add_prior" if predictions == "prior_predictive" else "add_posterior_predictive"
+    for group in ("observed_data", predictions):
         if not results.has_group(idata, group):
             raise ModelError(
-                f"the inference data have no group {group!r}: "
-                "fit.add_posterior_predictive() adds the predictions."
+                f"the inference data have no group {group!r}: fit.{verb}() adds the predictions."
             )
-    found = results.group(idata, "posterior_predictive")
+    found = results.group(idata, predictions)
     if name not in found:
         raise ModelError(
             f"there is no response {name!r}. {did_you_mean(name, map(str, found.data_vars))}"
@@ -106,9 +114,9 @@ def _thin(draws: FloatArray, most: int) -> FloatArray:
     return draws[np.unique(np.linspace(0, len(draws) - 1, most).astype(int))]
 
 
-def _densities(ax: Axes, observed: FloatArray, predicted: FloatArray) -> None:
+def _densities(ax: Axes, observed: FloatArray, predicted: FloatArray, tail: float) -> None:
     # The far tails of a few draws would squeeze the rest.
-    low, high = np.quantile(predicted, [0.0005, 0.9995])
+    low, high = np.quantile(predicted, [tail, 1 - tail])
     ends = (min(low, observed.min()), max(high, observed.max()))
     heights = []
     for i, values in enumerate(predicted):
@@ -123,11 +131,16 @@ def _densities(ax: Axes, observed: FloatArray, predicted: FloatArray) -> None:
 
 
 def _counts(
-    ax: Axes, observed: FloatArray, predicted: FloatArray, interval: float, bins: int
+    ax: Axes,
+    observed: FloatArray,
+    predicted: FloatArray,
+    interval: float,
+    bins: int,
+    tail: float,
 ) -> None:
     # The far tail of a few draws is not worth a bar.
-    low = int(min(observed.min(), np.quantile(predicted, 0.001)))
-    high = int(max(observed.max(), np.quantile(predicted, 0.999)))
+    low = int(min(observed.min(), np.quantile(predicted, tail)))
+    high = int(max(observed.max(), np.quantile(predicted, 1 - tail)))
     width = -(-(high - low + 1) // bins)
     edges = np.arange(low, high + width + 1, width) - 0.5
     centres = (edges[:-1] + edges[1:]) / 2

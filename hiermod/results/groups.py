@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import arviz as az
+import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from hiermod.files import replacing
 
@@ -46,6 +48,31 @@ def group(idata: Any, name: str) -> xr.Dataset:
     """A group as a Dataset."""
     found = idata[name]
     return found.to_dataset() if TREE else found
+
+
+def power_scaling(posterior: xr.Dataset, component: NDArray[np.float64]) -> xr.Dataset:
+    """Sensitivity of every variable to raising a component of the density to a power.
+
+    ArviZ's: the gradient, with respect to the binary logarithm of the power, of the cumulative
+    Jensen-Shannon distance to the posterior, by Pareto-smoothed importance sampling (Kallioinen,
+    Paananen, Buerkner and Vehtari 2024).
+
+    Parameters
+    ----------
+    posterior : Dataset
+    component : array, shape (chain, draw)
+        Logarithm of the prior or of the likelihood.
+
+    Returns
+    -------
+    Dataset
+        The variables without chain and draw.
+    """
+    if np.ptp(component) == 0:  # no power changes it
+        return xr.zeros_like(posterior.isel(chain=0, draw=0, drop=True))
+    log = xr.Dataset({"total": (("chain", "draw"), component)})
+    idata = inference_data({"posterior": posterior, "log_prior": log})
+    return az.psense(idata) if TREE else az.psens(idata, component="prior")
 
 
 def save(idata: Any, path: str | os.PathLike[str]) -> Path:

@@ -46,13 +46,13 @@ def predictor_inputs(s: Predictor, posterior: xr.Dataset) -> list[FloatArray]:
     """Arguments of the program's linear predictor, each (chain * draw, ...), from a posterior."""
     out = [posterior[p.name].to_numpy() for p in s.common]
     if s.intercept:
-        out.insert(0, posterior[s.intercept.name].to_numpy() + _shift(s, posterior))
+        out.insert(0, posterior[s.intercept.name].to_numpy() + shift(s, posterior))
     out += [effects(g, posterior) for g in s.groups]
     out += [posterior[one.smooth.name].to_numpy() for one in s.smooths]
     return [v.reshape(-1, *v.shape[2:]) for v in out]
 
 
-def _shift(s: Predictor, posterior: xr.Dataset) -> FloatArray:
+def shift(s: Predictor, posterior: xr.Dataset) -> FloatArray:
     """The common terms at the predictors' means, shape (chain, draw)."""
     shift = np.zeros((posterior.sizes["chain"], posterior.sizes["draw"]))
     for p, term in zip(s.common, s.design.terms, strict=True):
@@ -92,7 +92,7 @@ def by_row(
     inputs = {p.parameter: predictor_inputs(p, posterior) for p in s.predictors}
     fixed = {p.name: posterior[p.name].to_numpy() for p in s.auxiliary}
     if s.thresholds:
-        fixed[s.thresholds.name] = fixed[s.thresholds.name] - _shift(s, posterior)[..., None]
+        fixed[s.thresholds.name] = fixed[s.thresholds.name] - shift(s, posterior)[..., None]
     fixed = {name: v.reshape(-1, *v.shape[2:]) for name, v in fixed.items()}
     chains, draws, rows = posterior.sizes["chain"], posterior.sizes["draw"], data["y"].shape[0]
     pieces = []
@@ -118,6 +118,16 @@ def log_likelihood(joint: Joint, posterior: xr.Dataset) -> FloatArray:
     return by_row(
         joint, posterior, lambda data, eta, p: likelihood(data, eta, *p).log_prob(data["y"])
     )
+
+
+def total_log_likelihood(joint: Joint, posterior: xr.Dataset) -> FloatArray:
+    """Log-likelihood of all rows together, shape (chain, draw)."""
+    likelihood = joint.functions.likelihood
+
+    def total(data: Any, eta: tf.Tensor, p: list[tf.Tensor]) -> tf.Tensor:
+        return tf.reduce_sum(likelihood(data, eta, *p).log_prob(data["y"]), axis=-1)
+
+    return by_row(joint, posterior, total)
 
 
 def predictive(joint: Joint, posterior: xr.Dataset, seed: int) -> FloatArray:

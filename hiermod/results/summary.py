@@ -18,6 +18,24 @@ def check_probability(value: float) -> None:
         raise ModelError(f"interval must be between 0 and 1, such as 0.9, not {value!r}.")
 
 
+def chosen(posterior: xr.Dataset, var_names: Sequence[str] | str | None) -> xr.Dataset:
+    """Some variables of a posterior; all where none are named.
+
+    Raises
+    ------
+    ModelError
+        If a variable does not exist.
+    """
+    if var_names is None:
+        return posterior
+    var_names = [var_names] if isinstance(var_names, str) else list(var_names)
+    names = [str(n) for n in posterior.data_vars]
+    for name in var_names:
+        if name not in names:
+            raise ModelError(f"there is no variable {name!r}. {did_you_mean(name, names)}")
+    return posterior[var_names]
+
+
 def summary(
     posterior: xr.Dataset, var_names: Sequence[str] | str | None = None, interval: float = 0.9
 ) -> pd.DataFrame:
@@ -44,13 +62,7 @@ def summary(
         If a variable does not exist.
     """
     check_probability(interval)
-    var_names = [var_names] if isinstance(var_names, str) else var_names
-    names = [str(n) for n in posterior.data_vars]
-    for name in var_names or []:
-        if name not in names:
-            raise ModelError(f"there is no variable {name!r}. {did_you_mean(name, names)}")
-    chosen = posterior if var_names is None else posterior[list(var_names)]
-    shown = varying(chosen, constants=True)
+    shown = varying(chosen(posterior, var_names), constants=True)
     tail = (1 - interval) / 2
     over = ("chain", "draw")
     checks = diagnostics(shown)

@@ -3,12 +3,15 @@
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy import stats
 
+import hiermod as hm
 from hiermod import plots, results
 from hiermod.errors import ModelError
 from hiermod.plots import style
@@ -241,9 +244,28 @@ class TestPredictive:
         texts = {t.get_text() for t in ax.get_legend().get_texts()}
         assert texts == {"20 predictive draws", "mean of the draws", "observed"}
 
+    def test_predictions_of_the_prior_without_far_tails(self, posterior):
+        rng = np.random.default_rng(2)
+        y, predicted = rng.normal(size=60), rng.standard_cauchy((CHAINS, DRAWS, 60))
+        data = idata(posterior, observed=y, predicted=predicted)
+        results.add_group(
+            data, "prior_predictive", xr.Dataset({"y": (("chain", "draw", "__obs__"), predicted)})
+        )
+        ax = plots.ppc(data, "y", group="prior_predictive")
+        x = ax.lines[0].get_xdata()
+        low, high = np.quantile(predicted, [0.05, 0.95])
+        assert x[0] == pytest.approx(low, abs=0.5)
+        assert x[-1] == pytest.approx(high, abs=0.5)
+        with pytest.raises(ModelError, match="no group 'prior_predictive'"):
+            plots.ppc(
+                idata(posterior, observed=y, predicted=predicted), "y", group="prior_predictive"
+            )
+
     def test_errors(self, posterior):
         with pytest.raises(ModelError, match="no group 'observed_data'"):
             plots.ppc(idata(posterior), "y")
+        with pytest.raises(ModelError, match="group must be 'posterior_predictive' or"):
+            plots.ppc(idata(posterior), "y", group="prior")
         y = np.zeros(5)
         data = idata(posterior, observed=y, predicted=np.zeros((CHAINS, DRAWS, 5)))
         with pytest.raises(ModelError, match="no response 'z'"):
@@ -281,3 +303,82 @@ class TestStyle:
         with pytest.raises(NotImplementedError):  # so that IPython goes on to show it
             figure._ipython_display_()
         assert not plt.fignum_exists(figure.number)
+
+
+class TestPriors:
+    def test_a_panel_for_every_prior_with_its_text(self):
+        study = hm.load_data("sleepstudy")
+        model = hm.model(
+            study, "Reaction ~ Days + (Days | Subject)", priors={"sigma": "constant(25)"}
+        )
+        axs = model.plot_priors(seed=1).axes
+        shown = [ax.get_title().split("\n") for ax in axs if ax.get_visible()]
+        assert [name for name, _ in shown] == ["Intercept at means", *model.priors.index[1:]]
+        assert [text for _, text in shown] == list(model.priors["prior"])
+        (line,) = axs[list(model.priors.index).index("sigma")].lines
+        assert list(line.get_xdata()) == [25.0, 25.0]
+
+    @pytest.mark.parametrize(
+        ("prior", "exact"),
+        [
+            ("normal(2, 3)", stats.norm(2, 3)),
+            ("student_t(3, 0, 2.5)", stats.t(3, 0, 2.5)),
+            ("cauchy(0, 1)", stats.cauchy()),
+            ("exponential(2)", stats.expon(scale=0.5)),
+            ("uniform(1, 4)", stats.uniform(1, 3)),
+            ("gamma(2, 0.1)", stats.gamma(2, scale=10)),
+        ],
+    )
+    def test_curves_are_densities(self, prior, exact):
+        kline = hm.load_data("Kline")
+        model = hm.model(
+            kline, "total_tools ~ contact", family="poisson", priors={"contact": prior}
+        )
+        (ax,) = model.plot_priors("contact", seed=1).axes
+        x, height = ax.lines[0].get_data()
+        inner = slice(len(x) // 50, -len(x) // 50)  # not the ends, where tails are cut off
+        peak = exact.pdf(x).max()
+        np.testing.assert_allclose(height[inner], exact.pdf(x)[inner], atol=0.06 * peak)
+        assert exact.cdf(x[-1]) - exact.cdf(x[0]) > 0.94  # most of it is shown, and not too much
+        assert (x[-1] - x[0]) < 13 * np.diff(exact.ppf([0.25, 0.75]))[0]
+
+    def test_elements_share_a_curve_unless_they_differ(self):
+        data = pd.DataFrame({"y": np.arange(6.0), "f": list("abcabc")})
+        (one,) = hm.model(data, "y ~ 0 + f").plot_priors("f", seed=1).axes
+        model = hm.model(data, "y ~ 0 + f", priors={"f[b]": "normal(90, 1)"})
+        (three,) = model.plot_priors(["f"], seed=1).axes
+        assert len(one.lines) == 1
+        assert [line.get_label() for line in three.lines] == ["a", "b", "c"]
+        x, height = three.lines[1].get_data()
+        assert x[height.argmax()] == pytest.approx(90, abs=0.5)
+
+    def test_correlations_and_shrunk_coefficients_are_those_of_the_posterior(self):
+        study = hm.load_data("sleepstudy")
+        priors = {"Days": "normal(0, exponential(0.1))", "Subject_cor": "lkj(1)"}
+        model = hm.model(study, "Reaction ~ Days + (Days | Subject)", priors=priors)
+        found = {p.name: p.draws[""] for p in results.prior_draws(model._joint, None, 20_000, 1)}
+        drawn = results.group(model.sample_prior(2000, seed=1), "prior")
+        for name, exact in {
+            "Subject_cor": drawn["Subject_cor"][..., 0, 1],
+            "Days": drawn["Days"],
+        }.items():
+            assert stats.ks_2samp(found[name], exact.to_numpy().ravel()).pvalue > 1e-4
+        assert found["Days"].std() == pytest.approx(np.sqrt(2) * 10, rel=0.1)
+
+    def test_errors(self):
+        model = hm.model(hm.load_data("Kline"), "total_tools ~ contact", family="poisson")
+        with pytest.raises(ModelError, match="no prior of 'contct'"):
+            model.plot_priors("contct")
+
+    def test_predictions_before_any_fit(self):
+        model = hm.model(hm.load_data("Kline"), "total_tools ~ contact", family="poisson")
+        ax = model.plot_ppc(seed=1)
+        assert ax.get_xlabel() == "total_tools"
+        assert sum(bar.get_height() for bar in ax.patches) == len(model.data)
+
+    def test_predictions_of_ordered_categories_have_their_names(self):
+        levels = ["no", "maybe", "yes"]
+        answers = pd.Categorical(levels * 4, categories=levels, ordered=True)
+        model = hm.model(pd.DataFrame({"answer": answers}), "answer ~ 1", family="cumulative")
+        ax = model.plot_ppc(seed=1)
+        assert [label.get_text() for label in ax.get_xticklabels()] == levels
