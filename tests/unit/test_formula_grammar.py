@@ -208,7 +208,7 @@ REFUSED = [
     ("y ~ as.factor(x)", "as.factor", "as.factor() is R's", "C(x)"),
     *[
         (f"y ~ {name}(x)", name, f"{name}() is not supported yet", "")
-        for name in ("te", "t2", "mo", "gp", "hsgp", "me", "mi", "mm", "cs")
+        for name in ("te", "t2", "gp", "hsgp", "me", "mi", "mm", "cs")
     ],
     ("y ~ np.log(x)", "np.log", "unknown function 'np.log'", "Write log(x)"),
     ("y ~ os.system(x)", "os.system", "unknown function 'os.system'", "functions="),

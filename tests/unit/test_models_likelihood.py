@@ -840,7 +840,7 @@ def with_sigma(prior="exponential(1)", **options):
         ({"parameters": with_sigma(links=("identity",))}, "parameter 'sigma' is positive, which"),
         ({"parameters": with_sigma(links=("lgo",))}, "which link 'lgo' does not fit. Links"),
         ({"location": False}, "its mean is a probability, which link 'identity' (of values any"),
-        ({"parameters": with_sigma(support="unit")}, "unknown support. Allowed: positive"),
+        ({"parameters": with_sigma(support="unit")}, "unknown support. Allowed: ordered, positive"),
         ({"parameters": with_sigma(support="probability")}, "typical=1 is not inside its support"),
         ({"totals": 'data["total"] * {mean}'}, "its totals are not sums of its log-likelihood"),
         ({"residual": "sigma"}, "residual is for a normal distribution about the mean"),
