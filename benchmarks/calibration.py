@@ -45,7 +45,8 @@ CASES: dict[str, tuple[str | hm.Formulas, str, dict[str, str]]] = {
     name: (
         f"{'prop(y, n)' if family.trials else 'y'} ~ x + (1 | g)",
         name,
-        PRIORS | {p: OWN[p] for p in family.parameters},
+        {k: v for k, v in PRIORS.items() if not (family.categories and k == "Intercept")}
+        | {p: OWN[p] for p in family.parameters},
     )
     for name, family in FAMILIES.items()
     if name != "shifted_lognormal"  # a shift beyond the first response has no density
@@ -83,7 +84,11 @@ def ranks(case: str, simulations: int) -> pd.DataFrame:
     prior = model(frame["y"].to_numpy()).sample_prior(simulations, seed=1)
     truth = results.group(prior, "prior")
     simulated = results.group(prior, "prior_predictive")["y"].to_numpy()[0]
-    names = [n for n in truth.data_vars if not set(truth[n].dims) - {"chain", "draw"}]
+    names = [
+        n
+        for n, v in truth.data_vars.items()
+        if not set(v.dims) - {"chain", "draw"} and "constant" not in v.attrs
+    ]
     rows = []
     for i in range(simulations):
         if FAMILIES[family].categories and len(np.unique(simulated[i])) < 4:
