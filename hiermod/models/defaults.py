@@ -83,9 +83,6 @@ class Defaults:
         if family.categories:  # thresholds are on the other side of the equation
             location = 0.0 - typical_eta(design, family, link)
         wide = 2.5 if family.location or family.categories else 1.5
-        variance = (wide * unit) ** 2
-        if not center:
-            variance += sum((2.5 * unit / spread_of(x) * x.mean()) ** 2 for x in design.X.T)
         whole = float(np.hypot(unit, location))
         carried = design.intercept or any(is_index(design.X[:, t.columns]) for t in design.terms)
         return cls(
@@ -95,7 +92,7 @@ class Defaults:
             float(design.response.values.min()),
             float(np.mean(y)),
             probability,
-            intercept_scale=float(np.sqrt(variance)),
+            intercept_scale=_intercept_scale(design, wide, unit, center),
             whole=unit if carried else whole,
             intercept_free=not design.intercept,
         )
@@ -118,9 +115,7 @@ class Defaults:
         if auxiliary.support == "positive" or is_mean:
             location = float(evaluate(link.eta, mean=typical))
             unit = float(evaluate(link.unit, mean=typical, sd=spread if is_mean else typical))
-        variance = ((1.5 if probability else 2.5) * unit) ** 2
-        if not center:
-            variance += sum((2.5 * unit / spread_of(x) * x.mean()) ** 2 for x in design.X.T)
+        wide = 1.5 if probability else 2.5
         return cls(
             location,
             unit,
@@ -128,7 +123,7 @@ class Defaults:
             0.0,
             0.0,
             probability,
-            intercept_scale=float(np.sqrt(variance)),
+            intercept_scale=_intercept_scale(design, wide, unit, center),
             whole=unit,
             intercept_free=not design.intercept,
         )
@@ -176,6 +171,12 @@ class Defaults:
         )
         scaled = text != auxiliary.prior
         return parse(text, "default, scaled to y" if scaled else "default")
+
+
+def _intercept_scale(design: Design, wide: float, unit: float, center: bool) -> float:
+    """Of an intercept that is `wide` units at the predictors' means."""
+    slopes = [] if center else [2.5 / spread_of(x) * x.mean() for x in design.X.T]
+    return unit * float(np.linalg.norm([wide, *slopes]))
 
 
 def _one(values: tuple[float, ...]) -> float | tuple[float, ...]:

@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hiermod.errors import ModelError, PriorError, did_you_mean
-from hiermod.formula.design import Design, Group, Response, Smooth, Term, label
+from hiermod.formula.design import Design, Group, Smooth, Term, label
 from hiermod.models import centring, defaults, families, links, priors
 from hiermod.models.priors import Prior
 from hiermod.models.shrinkage import Shrinkage, monotonic
@@ -468,7 +468,7 @@ def specify(
             prior, support = rules[""].auxiliary(auxiliary), auxiliary.support
             labels: tuple[str, ...] = ()
             if auxiliary.thresholds:
-                prior, labels = rules[""].intercept(), _between(design.response)
+                prior, labels = rules[""].intercept(), design.response.levels[:-1]
             drafts.append(Parameter(name, name, "auxiliary", labels, prior, support=support))
     if not drafts:
         raise ModelError("the model has no parameters: add an intercept or a predictor.")
@@ -588,11 +588,6 @@ def _steps(p: Parameter, labels: tuple[str, ...], given: Mapping[str, Prior]) ->
         shrinkage=monotonic(p.prior, simplex),
     )
     return replace(p, labels=labels, prior=made)
-
-
-def _between(response: Response) -> tuple[str, ...]:
-    """Labels of the thresholds: each is the upper end of a category."""
-    return response.levels[:-1]
 
 
 def _shrunk(

@@ -19,8 +19,9 @@ from hiermod.inference.run import Draws
 from hiermod.models.joint import Joint
 from hiermod.models.plans import Plan
 from hiermod.models.program import effects_arguments
-from hiermod.models.specification import GroupEffects, Parameter, Predictor, Specification
+from hiermod.models.specification import GroupEffects, Parameter, Specification
 from hiermod.results.checks import varying
+from hiermod.results.rows import shift
 
 Variable = tuple[tuple[str, ...], NDArray[Any], dict[str, Any]]
 """Dimensions, values and coordinates of a variable."""
@@ -60,17 +61,18 @@ def _variables(
 ) -> Iterator[tuple[str, Variable]]:
     s = joint.specification
     for linear in s.predictors:
+        added = shift(linear, {p.name: values[p.identifier] for p in linear.common})
         if linear.intercept:
             at_means = values[linear.intercept.identifier]
-            yield linear.intercept.name, ((), at_means - _from_means(linear, values), {})
+            yield linear.intercept.name, ((), at_means - added, {})
         for p in linear.common:
             yield p.name, _common(p, values)
         for p in linear.scales:
             yield p.name, _common(p, values)
     for p in s.auxiliary:
         if p is s.thresholds and s.centred:
-            shift = np.asarray(_from_means(s, values))[..., np.newaxis]
-            yield p.name, _common(p, {p.identifier: values[p.identifier] + shift})
+            added = shift(s, {q.name: values[q.identifier] for q in s.common})
+            yield p.name, _common(p, {p.identifier: values[p.identifier] + added[..., np.newaxis]})
         else:
             yield p.name, _common(p, values)
     for g in s.every_group:
@@ -86,15 +88,6 @@ def _variables(
 def _common(p: Parameter, values: Mapping[str, NDArray[np.float64]]) -> Variable:
     dims = (f"{p.name}_dim",) if p.labels else ()
     return dims, values[p.identifier], {d: list(p.labels) for d in dims}
-
-
-def _from_means(s: Predictor, values: Mapping[str, NDArray[np.float64]]) -> Any:
-    """What centring the predictors added to the intercept, shape (chain, draw) or 0."""
-    total: Any = 0.0
-    for p, term in zip(s.common, s.design.terms, strict=True):
-        beta = values[p.identifier]
-        total = total + (beta if p.labels else beta[..., None]) @ s.means[term.columns]
-    return total
 
 
 def expr_dim(s: Specification, g: GroupEffects, effect: Term) -> str:

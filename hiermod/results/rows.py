@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 import numpy as np
@@ -52,13 +52,16 @@ def predictor_inputs(s: Predictor, posterior: xr.Dataset) -> list[FloatArray]:
     return [v.reshape(-1, *v.shape[2:]) for v in out]
 
 
-def shift(s: Predictor, posterior: xr.Dataset) -> FloatArray:
-    """The common terms at the predictors' means, shape (chain, draw)."""
-    shift = np.zeros((posterior.sizes["chain"], posterior.sizes["draw"]))
+def shift(s: Predictor, coefficients: Mapping[Hashable, Any]) -> Any:
+    """The common terms at the predictors' means, shape (chain, draw), or 0 if there are none.
+
+    `coefficients` are arrays (chain, draw, ...) by the names of the terms: a posterior is that.
+    """
+    total: Any = 0.0
     for p, term in zip(s.common, s.design.terms, strict=True):
-        beta = posterior[p.name].to_numpy()
-        shift += (beta if p.labels else beta[..., None]) @ s.means[term.columns]
-    return shift
+        beta = np.asarray(coefficients[p.name])
+        total = total + (beta if p.labels else beta[..., None]) @ s.means[term.columns]
+    return total
 
 
 def by_row(
@@ -92,7 +95,9 @@ def by_row(
     inputs = {p.parameter: predictor_inputs(p, posterior) for p in s.predictors}
     fixed = {p.name: posterior[p.name].to_numpy() for p in s.auxiliary}
     if s.thresholds:
-        fixed[s.thresholds.name] = fixed[s.thresholds.name] - shift(s, posterior)[..., None]
+        fixed[s.thresholds.name] = fixed[s.thresholds.name] - np.expand_dims(
+            shift(s, posterior), -1
+        )
     fixed = {name: v.reshape(-1, *v.shape[2:]) for name, v in fixed.items()}
     chains, draws, rows = posterior.sizes["chain"], posterior.sizes["draw"], data["y"].shape[0]
     pieces = []

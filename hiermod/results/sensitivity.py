@@ -56,7 +56,7 @@ def _value(joint: Joint, p: Parameter, posterior: xr.Dataset) -> FloatArray:
     if p.size:
         return np.linalg.cholesky(value)
     if p is s.thresholds:
-        return np.asarray(value - shift(s, posterior)[..., None])
+        return np.asarray(value - np.expand_dims(shift(s, posterior), -1))
     if p.name in s.at_means:
         return np.asarray(value + shift(s.at_means[p.name], posterior))
     return np.asarray(value)
