@@ -477,6 +477,9 @@ def specify(
     keys = {key for d in drafts for key in (d.kind, d.name)} | {f"{t}_simplex" for t in steps}
     keys |= {f"{t}_mean" for t in steps}
     given = priors.merge(priors_, keys, elements)
+    for name in steps:
+        if name in given and f"{name}_mean" in given:
+            raise PriorError(f"{name!r} and '{name}_mean' are the same prior: give one of them.")
     given |= {t: given[f"{t}_mean"] for t in steps if f"{t}_mean" in given}
     made = {d.name: _with_prior(d, given) for d in drafts}
     made |= {name: _steps(made[name], term.labels, given) for name, term in steps.items()}

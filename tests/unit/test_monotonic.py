@@ -127,6 +127,7 @@ def test_it_prints(frame):
         ("y ~ log(mo(n))", {}, hm.FormulaError, "mo() cannot be inside another function"),
         ("y ~ mo(n + 1)", {}, hm.FormulaError, "mo() takes a column"),
         ("y ~ mo(x)", {"mo(x)_simplex": "normal(0, 1)"}, hm.PriorError, "it needs dirichlet(1)"),
+        ("y ~ mo(x)", {"mo(x)": "normal(0, 1)", "mo(x)_mean": "normal(0, 2)"}, hm.PriorError, "give one of them"),  # noqa: E501
         ("y ~ mo(x)", {"common": "horseshoe()"}, hm.PriorError, "a monotonic term cannot share scales"),  # noqa: E501
     ],
 )  # fmt: skip
