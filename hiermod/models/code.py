@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hiermod.models import program
-from hiermod.models.decorated import KINDS
-from hiermod.models.distributions import HELPERS, OWN
+from hiermod.models.distributions import KNOWN
 from hiermod.models.joint import Joint
 
 
@@ -52,11 +51,10 @@ def code(joint: Joint) -> str:
 
 def _own(body: str) -> list[str]:
     """Source of the distributions in a program that TFP does not have, and of what they use."""
-    known = {**HELPERS, **OWN, **KINDS}
     text, used = body, []
-    for name in reversed(known):  # users come after what they use
+    for name in reversed(KNOWN):  # users come after what they use
         if re.search(rf"(?<![.\w]){name}\b[()]", text):
-            used.append(inspect.getsource(known[name]))
+            used.append(inspect.getsource(KNOWN[name]))
             text += used[-1]
     types = re.compile(r"(: | -> )(Any|None|tf\.\w+|tuple\[[^]]*\]|bool|float)(?=[,):]| =)")
     return [

@@ -13,7 +13,7 @@ from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
 
-from hiermod.models import decorated, families, priors
+from hiermod.models import families, priors
 from hiermod.models.links import NAMES
 from hiermod.models.specification import (
     GroupEffects,
@@ -79,7 +79,7 @@ def functions(text: str) -> SimpleNamespace:
 
     The text is put together in this module from identifiers and numbers only.
     """
-    namespace: dict[str, Any] = {**NAMES, **decorated.KINDS}
+    namespace: dict[str, Any] = dict(NAMES)
     exec(compile(text, "<hiermod model>", "exec"), namespace)
     return SimpleNamespace(**namespace)
 

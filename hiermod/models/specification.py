@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from hiermod.errors import ModelError, PriorError, did_you_mean
 from hiermod.formula.design import Design, Group, Smooth, Term, label
-from hiermod.models import centring, defaults, families, links, priors
+from hiermod.models import centring, decorations, defaults, families, links, priors, responses
 from hiermod.models.priors import Prior
 from hiermod.models.shrinkage import Shrinkage, monotonic
 
@@ -408,8 +408,8 @@ def specify(
         See `hiermod.model`.
     """
     kind = families.family(family)
-    design = replace(design, response=families.numbered(kind, design.response))
-    families.check_response(kind, design.response)
+    design = replace(design, response=responses.numbered(kind, design.response))
+    responses.check(kind, design.response)
     if kind.categories and "disc" in design.parameters and design.parameters["disc"].intercept:
         raise ModelError(
             "an intercept of disc cannot be told from the scale of the thresholds: write "
@@ -432,7 +432,7 @@ def specify(
                 "what shifts them all is the formula of the response."
             )
     chosen = _links(kind, link, design)
-    plain, kind = kind, families.decorated(kind, chosen[""], design.response)
+    plain, kind = kind, decorations.decorated(kind, chosen[""], design.response)
     for name in set(design.parameters) - set(kind.parameters):
         raise ModelError(
             f"known standard errors take the place of {name!r}, which has a formula: write "

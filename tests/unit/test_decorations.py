@@ -8,7 +8,7 @@ import tensorflow as tf
 from scipy import special, stats
 
 import hiermod as hm
-from hiermod.models import families
+from hiermod.models import decorations
 from hiermod.models.families import FAMILIES
 from hiermod.models.links import evaluate
 
@@ -334,7 +334,7 @@ COUNTS = pd.DataFrame(
 
 
 @pytest.mark.parametrize("link", ["log", "sqrt", "softplus"])
-@pytest.mark.parametrize("name", families.EXPOSED)
+@pytest.mark.parametrize("name", decorations.EXPOSED)
 def test_exposure_multiplies_the_mean_and_the_shape(name, link):
     """Of twice the exposure, the count is the sum of two."""
     eta, e, y = np.linspace(0.2, 1.5, 8), COUNTS["e"].to_numpy(), COUNTS["k"].to_numpy()
@@ -607,4 +607,4 @@ def test_the_error_lists_the_families_that_can_be_censored():
         hm.model(TABLE, "censored(y, c, y2) ~ x", family="exgaussian")
     assert str(info.value).endswith(f"Families that can be: {', '.join(CENSORABLE)}.")
     assert set(CENSORABLE) == set(SCIPY)
-    assert families.MEASURED == ("gaussian", "student")
+    assert decorations.MEASURED == ("gaussian", "student")

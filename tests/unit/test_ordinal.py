@@ -11,7 +11,8 @@ from scipy import special, stats
 
 import hiermod as hm
 from hiermod.models import families, links
-from hiermod.models.distributions import Ordered, Outwards
+from hiermod.models.distributions.bijectors import Outwards
+from hiermod.models.distributions.ordinal import Ordered
 from hiermod.models.families import FAMILIES
 from hiermod.results.rows import fitted, log_likelihood
 

@@ -147,7 +147,3 @@ class Bounded(Decorated):
         if self.given["counts"]:
             return tf.math.floor(drawn)
         return tf.clip_by_value(drawn, lower, upper)
-
-
-KINDS = {kind.__name__: kind for kind in (Decorated, Weighted, Bounded)}
-"""By name, for the expressions of likelihoods."""

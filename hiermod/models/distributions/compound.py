@@ -1,0 +1,202 @@
+"""Distributions that are made of others: inflated, hurdles, mixtures, within bounds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from hiermod.models.distributions.bijectors import onto
+from hiermod.models.distributions.row import Row
+
+
+class Inflated(Row):
+    """Zero with an additional probability, else a draw of another distribution of counts."""
+
+    def __init__(self, base: Any, extra: Any) -> None:
+        self.base = base
+        super().__init__(extra=extra, base=tf.zeros(base.batch_shape_tensor(), tf.float64))
+
+    def _log_prob(self, y: tf.Tensor) -> tf.Tensor:
+        one, other = tf.math.log(self.p["extra"]), tf.math.log1p(-self.p["extra"])
+        of_base = other + self.base.log_prob(y)
+        return tf.where(y == 0, tfp.math.log_add_exp(one, of_base), of_base)
+
+    def _log_cdf(self, y: tf.Tensor) -> tf.Tensor:
+        one, other = tf.math.log(self.p["extra"]), tf.math.log1p(-self.p["extra"])
+        return tfp.math.log_add_exp(one, other + self.base.log_cdf(y))
+
+    def _log_survival_function(self, y: tf.Tensor) -> tf.Tensor:
+        return tf.math.log1p(-self.p["extra"]) + self.base.log_survival_function(y)
+
+    def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
+        first, second = tfp.random.split_seed(seed, 2)
+        extra = self._uniform(n, first) < self.p["extra"]
+        return tf.where(extra, tf.zeros([], tf.float64), self.base.sample(n, seed=second))
+
+    def _mean(self) -> tf.Tensor:
+        return (1.0 - self.p["extra"]) * self.base.mean()
+
+    def _variance(self) -> tf.Tensor:
+        extra, mean = self.p["extra"], self.base.mean()
+        return (1.0 - extra) * (self.base.variance() + extra * mean**2)
+
+
+class Hurdle(Row):
+    """Zero with a given probability, else a positive draw of another distribution."""
+
+    TRIES = 1000
+
+    def __init__(self, base: Any, zero: Any, counts: bool) -> None:
+        self.base, self.counts = base, counts
+        super().__init__(zero=zero, base=tf.zeros(base.batch_shape_tensor(), tf.float64))
+
+    def _log_positive(self) -> tf.Tensor:
+        """Log of the probability that the other distribution gives to positive values."""
+        if not self.counts:
+            return tf.zeros([], tf.float64)
+        return tfp.math.log1mexp(self.base.log_prob(tf.zeros([], tf.float64)))
+
+    def _log_prob(self, y: tf.Tensor) -> tf.Tensor:
+        zero, other = tf.math.log(self.p["zero"]), tf.math.log1p(-self.p["zero"])
+        inside = 1.0 if self.counts else 0.5  # anywhere, where the density is not used
+        density = self.base.log_prob(
+            tf.where(y == 0, tf.fill(tf.shape(y), tf.cast(inside, y.dtype)), y)
+        )
+        return tf.where(y == 0, zero, other + density - self._log_positive())
+
+    def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
+        first, second = tfp.random.split_seed(seed, 2)
+        zero = self._uniform(n, first) < self.p["zero"]
+        drawn = self.base.sample(n, seed=second)
+        nothing, one = tf.zeros_like(drawn), tf.ones_like(drawn)
+        if self.counts:
+
+            def again(drawn: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+                seed, own = tfp.random.split_seed(seed, 2)
+                return tf.where(drawn == 0, self.base.sample(n, seed=own), drawn), seed
+
+            drawn, _ = tf.while_loop(
+                lambda drawn, seed: tf.reduce_any(drawn == 0),
+                again,
+                (drawn, second),
+                maximum_iterations=self.TRIES,
+            )
+            # What is still zero has so small a mean that a positive count is a one.
+            drawn = tf.where(drawn == 0, one, drawn)
+        return tf.where(zero, nothing, drawn)
+
+    def _mean(self) -> tf.Tensor:
+        return (1.0 - self.p["zero"]) * self.base.mean() / tf.exp(self._log_positive())
+
+    def _variance(self) -> tf.Tensor:
+        mean = self.base.mean()
+        square = (self.base.variance() + mean**2) / tf.exp(self._log_positive())
+        return (1.0 - self.p["zero"]) * square - self._mean() ** 2
+
+
+class ZeroOneInflated(Row):
+    """Zero or one with a probability `extra`, else a draw of another distribution inside (0, 1).
+
+    What is extra is a one with the probability `ones`.
+    """
+
+    def __init__(self, base: Any, extra: Any, ones: Any) -> None:
+        self.base = base
+        shape = tf.zeros(base.batch_shape_tensor(), tf.float64)
+        super().__init__(extra=extra, ones=ones, base=shape)
+
+    def _log_prob(self, y: tf.Tensor) -> tf.Tensor:
+        extra, ones = self.p["extra"], self.p["ones"]
+        at_end = (y == 0) | (y == 1)
+        inside = self.base.log_prob(tf.where(at_end, tf.fill(tf.shape(y), np.float64(0.5)), y))
+        end = tf.math.log(extra) + tf.where(y == 1, tf.math.log(ones), tf.math.log1p(-ones))
+        return tf.where(at_end, end, tf.math.log1p(-extra) + inside)
+
+    def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
+        first, second, third = tfp.random.split_seed(seed, 3)
+        end = tf.cast(self._uniform(n, second) < self.p["ones"], tf.float64)
+        extra = self._uniform(n, first) < self.p["extra"]
+        return tf.where(extra, end, self.base.sample(n, seed=third))
+
+    def _mean(self) -> tf.Tensor:
+        extra, ones = self.p["extra"], self.p["ones"]
+        return extra * ones + (1.0 - extra) * self.base.mean()
+
+    def _variance(self) -> tf.Tensor:
+        extra, ones, mean = self.p["extra"], self.p["ones"], self.base.mean()
+        square = extra * ones + (1.0 - extra) * (self.base.variance() + mean**2)
+        return square - self._mean() ** 2
+
+
+class Mixture(Row):
+    """A draw of one of two distributions, of the first one with the probability `share`."""
+
+    def __init__(self, share: Any, one: Any, other: Any) -> None:
+        self.one, self.other = one, other
+        shape = tf.zeros(one.batch_shape_tensor(), tf.float64)
+        super().__init__(share=share, base=shape + tf.zeros(other.batch_shape_tensor(), tf.float64))
+
+    def _add(self, one: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
+        """Logarithms of two densities, or probabilities, added up."""
+        share = self.p["share"]
+        return tfp.math.log_add_exp(tf.math.log(share) + one, tf.math.log1p(-share) + other)
+
+    def _log_prob(self, y: tf.Tensor) -> tf.Tensor:
+        return self._add(self.one.log_prob(y), self.other.log_prob(y))
+
+    def _log_cdf(self, y: tf.Tensor) -> tf.Tensor:
+        return self._add(self.one.log_cdf(y), self.other.log_cdf(y))
+
+    def _log_survival_function(self, y: tf.Tensor) -> tf.Tensor:
+        one, other = self.one.log_survival_function(y), self.other.log_survival_function(y)
+        return self._add(one, other)
+
+    def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
+        first, second, third = tfp.random.split_seed(seed, 3)
+        taken = self._uniform(n, first) < self.p["share"]
+        one, other = self.one.sample(n, seed=second), self.other.sample(n, seed=third)
+        return tf.where(taken, one, other)
+
+    def _mean(self) -> tf.Tensor:
+        share = self.p["share"]
+        return share * self.one.mean() + (1.0 - share) * self.other.mean()
+
+    def _variance(self) -> tf.Tensor:
+        share, one, other = self.p["share"], self.one, self.other
+        within = share * one.variance() + (1.0 - share) * other.variance()
+        return within + share * (1.0 - share) * (one.mean() - other.mean()) ** 2
+
+
+class Truncated(Row):
+    """Another distribution between two ends, drawn by its quantiles.
+
+    `mass` is its probability between them; given as a number it need not be compiled.
+    """
+
+    def __init__(self, base: Any, low: Any, high: Any, mass: Any = None, name: str = "") -> None:
+        self.base = base
+        shape = tf.zeros(base.batch_shape_tensor(), tf.float64)
+        super().__init__(name=name, low=low, high=high, base=shape)
+        self.mass = self._below("high") - self._below("low") if mass is None else mass
+
+    def _default_event_space_bijector(self) -> Any:
+        return onto(*(tf.get_static_value(self.p[end]) for end in ("low", "high")))
+
+    def _below(self, end: str) -> tf.Tensor:
+        """Probability of the whole distribution below an end."""
+        x, tail = self.p[end], tf.constant(float(end == "high"), tf.float64)
+        return tf.where(tf.math.is_inf(x), tail, self.base.cdf(x))
+
+    def _log_prob(self, y: tf.Tensor) -> tf.Tensor:
+        inside = (y >= self.p["low"]) & (y <= self.p["high"])
+        return tf.where(inside, self.base.log_prob(y) - tf.math.log(self.mass), -np.inf)
+
+    def _quantile(self, p: tf.Tensor) -> tf.Tensor:
+        below = tf.minimum(self._below("low") + p * self.mass, 1.0 - 2.0**-53)
+        return tf.clip_by_value(self.base.quantile(below), self.p["low"], self.p["high"])
+
+    def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
+        return self.quantile(self._uniform(n, seed))

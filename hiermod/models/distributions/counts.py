@@ -1,0 +1,244 @@
+"""Distributions of counts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from hiermod.models.distributions.positive import Beta
+from hiermod.models.distributions.row import Row, chances, growth, log_or, rising, with_slope
+
+tfd = tfp.distributions
+
+
+class Poisson(tfd.Poisson):  # type: ignore[name-defined]
+    """With logarithms of its tails: the incomplete gamma functions, or their leading term."""
+
+    def _log_tail(self, y: tf.Tensor, above: bool) -> tf.Tensor:
+        log_rate = self.log_rate + tf.zeros_like(y)
+        rate = tf.exp(tf.stop_gradient(log_rate))
+        if above:
+            p, first, ratio = tf.math.igamma(y + 1.0, rate), y + 1.0, rate / (y + 2.0)
+        else:
+            p, first, ratio = tf.math.igammac(y + 1.0, rate), y, y / rate
+        far = self.log_prob(first) - tf.math.log1p(-tf.minimum(ratio, 0.999))
+        log_tail = log_or(p, tf.stop_gradient(far))
+        slope = tf.exp(self.log_prob(y) + log_rate - log_tail)
+        return with_slope(log_rate, log_tail, slope if above else -slope)
+
+    def _log_cdf(self, y: tf.Tensor) -> tf.Tensor:
+        return self._log_tail(y, False)
+
+    def _log_survival_function(self, y: tf.Tensor) -> tf.Tensor:
+        return self._log_tail(y, True)
+
+
+class Binomial(tfd.Binomial):  # type: ignore[name-defined]
+    """With logarithms of its tails: the incomplete beta function, or its leading term."""
+
+    def _log_tail(self, y: tf.Tensor, above: bool) -> tf.Tensor:
+        logit, n = self.logits + tf.zeros_like(y), tf.maximum(self.total_count, 1.0)
+        at = tf.stop_gradient(logit)
+        inside = y < self.total_count
+        k = tf.where(inside, y, tf.zeros_like(y))
+        if above:
+            p, first = tfp.math.betainc(k + 1.0, n - k, tf.math.sigmoid(at)), k + 1.0
+            ratio = (n - first) / (first + 1.0) * growth(at)
+        else:
+            p, first = tfp.math.betainc(n - k, k + 1.0, tf.math.sigmoid(-at)), k
+            ratio = k / (n - k + 1.0) * growth(-at)
+        unit = tfd.Binomial(n, logits=at)
+        far = unit.log_prob(first) - tf.math.log1p(-tf.minimum(ratio, 0.999))
+        log_tail = log_or(p, far)
+        # In the logit of the probability, by the density of a beta number.
+        slope = tf.exp(unit.log_prob(k) + tf.math.log(n - k) + tf.math.log_sigmoid(at) - log_tail)
+        log_tail = with_slope(logit, log_tail, slope if above else -slope)
+        return tf.where(inside, log_tail, np.float64(-np.inf if above else 0))
+
+    def _log_cdf(self, y: tf.Tensor) -> tf.Tensor:
+        return self._log_tail(y, False)
+
+    def _log_survival_function(self, y: tf.Tensor) -> tf.Tensor:
+        return self._log_tail(y, True)
+
+
+class NegativeBinomial(Row):
+    """By its mean and shape: the variance is mean + mean^2 / shape."""
+
+    def _log_prob(self, y: tf.Tensor) -> tf.Tensor:
+        log_mean, shape = self.p["log_mean"], self.p["shape"]
+        # log(1 + mean / shape), and mean / (mean + shape).
+        ratio = log_mean - tf.math.log(shape)
+        spread = tf.math.softplus(ratio)
+        ways = rising(shape, y) - tf.math.lgamma(y + 1.0)
+        return ways - shape * spread + y * (ratio - spread)
+
+    def _log_tail(self, y: tf.Tensor, above: bool) -> tf.Tensor:
+        """The incomplete beta function, or its leading term."""
+        shape = self.p["shape"] + tf.zeros_like(y)
+        logit = self.p["log_mean"] - tf.math.log(shape)
+        at = tf.stop_gradient(logit)
+        if above:
+            p = tfp.math.betainc(y + 1.0, shape, tf.math.sigmoid(at))
+            first, ratio = y + 1.0, (y + 1.0 + shape) / (y + 2.0) * tf.math.sigmoid(at)
+        else:
+            p = tfp.math.betainc(shape, y + 1.0, tf.math.sigmoid(-at))
+            first, ratio = y, y / (tf.maximum(y - 1.0 + shape, 1e-9) * tf.math.sigmoid(at))
+        far = self._log_prob(first) - tf.math.log1p(-tf.minimum(ratio, 0.999))
+        log_tail = log_or(p, tf.stop_gradient(far))
+        # In the logit of the probability, by the density of a beta number.
+        slope = tf.exp(
+            self._log_prob(y) + tf.math.log(y + shape) + tf.math.log_sigmoid(at) - log_tail
+        )
+        return with_slope(logit, log_tail, slope if above else -slope)
+
+    def _log_cdf(self, y: tf.Tensor) -> tf.Tensor:
+        return self._log_tail(y, False)
+
+    def _log_survival_function(self, y: tf.Tensor) -> tf.Tensor:
+        return self._log_tail(y, True)
+
+    def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
+        first, second = tfp.random.split_seed(seed, 2)
+        shape = tf.broadcast_to(self.p["shape"], self._batch_shape_tensor())
+        log_unit = tf.math.log(shape)
+        rate = tfd.ExpGamma(shape, log_rate=log_unit - self.p["log_mean"]).sample(n, seed=first)
+        return tfd.Poisson(log_rate=rate).sample(seed=second)
+
+    def _mean(self) -> tf.Tensor:
+        return tf.broadcast_to(tf.exp(self.p["log_mean"]), self._batch_shape_tensor())
+
+    def _variance(self) -> tf.Tensor:
+        mean = tf.exp(self.p["log_mean"])
+        return mean + mean**2 / self.p["shape"]
+
+
+class BetaBinomial(Row):
+    """Successes whose probability is beta(mean phi, (1 - mean) phi) in every row."""
+
+    def _log_prob(self, y: tf.Tensor) -> tf.Tensor:
+        n, phi = self.p["trials"], self.p["phi"]
+        left = n - y
+        ways = tf.math.lgamma(n + 1.0) - tf.math.lgamma(y + 1.0) - tf.math.lgamma(left + 1.0)
+        mean, rest = chances(self.p["logit_mean"])
+        return ways + rising(mean * phi, y) + rising(rest * phi, left) - rising(phi, n)
+
+    def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
+        first, second = tfp.random.split_seed(seed, 2)
+        chance = Beta(**{k: self.p[k] for k in ("logit_mean", "phi")}).sample(n, seed=first)
+        return tfd.Binomial(self.p["trials"], probs=chance).sample(seed=second)
+
+    def _mean(self) -> tf.Tensor:
+        return self.p["trials"] * tf.math.sigmoid(self.p["logit_mean"]) + 0.0 * self.p["phi"]
+
+    def _variance(self) -> tf.Tensor:
+        (mean, rest), n, phi = chances(self.p["logit_mean"]), self.p["trials"], self.p["phi"]
+        return n * mean * rest * (phi + n) / (phi + 1.0)
+
+
+class ComPoisson(Row):
+    """Conway-Maxwell-Poisson: p(y) is as (mu^y / y!)^shape; mu is its mode, about its mean.
+
+    Its constant Z, the sum over y, is good to 1e-10 for shapes from 0.2 to 200, and refused as nan
+    beyond. With mu shape >= 30 and mu >= 2 shape the logarithm of Z is that of its integral by
+    Laplace's method, in powers of 1 / (mu shape) up to the eighth (Gaunt et al. 2019,
+    doi:10.1007/s10463-017-0629-6, whose equation 31 has the first three; the logarithm is taken of
+    the series here); elsewhere Z is the sum of its first terms.
+    """
+
+    TERMS = 512
+    TRIES = 1000
+    # Coefficients of shape^(2 i) in each power of 1 / (mu shape), and what divides them.
+    SERIES = (
+        ((-1, 1), 24),
+        ((-1, 1), 48),
+        ((-161, 170, -9), 5760),
+        ((-367, 410, -43), 5760),
+        ((-601285, 707007, -107247, 1525), 2903040),
+        ((-636688, 783363, -151662, 4987), 725760),
+        ((-6389072441, 8183064500, -1893190278, 99814100, -615881), 1393459200),
+        ((-993607187, 1318965920, -350370174, 25400360, -388919), 34836480),
+    )
+
+    def _log_constant(self, log_mean: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
+        mean = tf.exp(log_mean)
+        far = (mean * shape >= 30.0) & (mean >= 2.0 * shape)
+        # Series of the integral.
+        n, square = (
+            tf.where(far, mean * shape, np.float64(100)),
+            tf.where(far, shape, np.float64(1)) ** 2,
+        )
+        laplace = tf.zeros_like(n)
+        for numbers, divisor in reversed(self.SERIES):
+            factor = sum(c * square**i for i, c in enumerate(numbers))
+            laplace = (laplace + factor / divisor) / n
+        laplace += n - 0.5 * tf.math.log(shape)
+        laplace += 0.5 * (1.0 - shape) * (np.log(2 * np.pi) + log_mean)
+        # The sum.
+        k = np.arange(float(self.TERMS))
+        near = tf.where(far, tf.zeros_like(log_mean), log_mean)[..., tf.newaxis]
+        terms = shape[..., tf.newaxis] * (near * k - tf.math.lgamma(tf.constant(k + 1.0)))
+        known = (shape >= 0.2) & (shape <= 200.0)
+        total = tf.where(far, laplace, tf.reduce_logsumexp(terms, -1))
+        return tf.where(known, total, np.float64(np.nan))
+
+    def _wide(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """Logarithm of the mode, and shape, of every row."""
+        whole = tf.zeros(self._batch_shape_tensor(), tf.float64)
+        return self.p["log_mean"] + whole, self.p["shape"] + whole
+
+    def _log_prob(self, y: tf.Tensor) -> tf.Tensor:
+        log_mean, shape = self._wide()
+        ways = y * log_mean - tf.math.lgamma(y + 1.0)
+        return shape * ways - self._log_constant(log_mean, shape)
+
+    def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
+        # Rejection from a density that is flat at the mode and falls exponentially, which fits all
+        # log-concave ones (Devroye 1986, "Non-uniform random variate generation", section VI.2).
+        shape = self._shape(n)
+        mode = tf.math.floor(tf.exp(self.p["log_mean"])) + tf.zeros(shape, tf.float64)
+        height = tf.exp(self._log_prob(mode))
+        width = 1.0 + 0.5 * height
+
+        def again(drawn: tf.Tensor, missing: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            seed, *own = tfp.random.split_seed(seed, 5)
+            part, place, side, level = (self._uniform(n, s) for s in own)
+            flat = part <= width / (1.0 + width)
+            away = tf.where(flat, place * width, width - tf.math.log(place)) / height
+            tried = mode + tf.math.round(away) * tf.sign(side - 0.5)
+            bound = tf.math.log(level) + tf.minimum(width - height * away, 0.0)
+            inside = self._log_prob(tf.maximum(tried, 0.0)) - tf.math.log(height)
+            taken = missing & (tried >= 0) & (bound <= inside)
+            return tf.where(taken, tried, drawn), missing & ~taken, seed
+
+        drawn, _, _ = tf.while_loop(
+            lambda _, missing, __: tf.reduce_any(missing),
+            again,
+            (
+                tf.fill(shape, np.float64(np.nan)),
+                tf.fill(shape, True),
+                tfp.random.sanitize_seed(seed),
+            ),
+            maximum_iterations=self.TRIES,
+        )
+        return drawn
+
+    def _slopes(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """First and second derivative of log Z in the logarithm of the mode."""
+        log_mean, shape = self._wide()
+        with tf.GradientTape() as outer:
+            outer.watch(log_mean)
+            with tf.GradientTape() as inner:
+                inner.watch(log_mean)
+                constant = self._log_constant(log_mean, shape)
+            first = inner.gradient(constant, log_mean)
+        return first / shape, outer.gradient(first, log_mean) / shape**2
+
+    def _mean(self) -> tf.Tensor:
+        return self._slopes()[0]
+
+    def _variance(self) -> tf.Tensor:
+        return self._slopes()[1]

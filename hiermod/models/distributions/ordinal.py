@@ -1,0 +1,154 @@
+"""Distributions of ordered categories, and of sorted numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from hiermod.models.distributions.row import Row
+
+tfb = tfp.bijectors
+
+
+class Ordinal(Row):
+    """One of K ordered categories, numbered from 1.
+
+    By K - 1 thresholds (..., K - 1), the location (...) and `disc`, one over the scale, of a latent
+    variable, and by the logit of its distribution function.
+    """
+
+    def __init__(
+        self, logit: Any, threshold: Any, location: Any, disc: Any, name: str = ""
+    ) -> None:
+        self.logit, self.threshold = logit, tf.convert_to_tensor(threshold, tf.float64)
+        super().__init__(name=name, location=location, disc=disc, each=self.threshold[..., 0])
+
+    def _latent(self) -> tf.Tensor:
+        """Thresholds as seen from the location, (..., K - 1)."""
+        location, disc = self.p["location"], self.p["disc"]
+        return disc[..., tf.newaxis] * (self.threshold - location[..., tf.newaxis])
+
+    def log_probs(self) -> tf.Tensor:
+        """Log probabilities of the categories, (..., K)."""
+        raise NotImplementedError
+
+    def _of(self, y: tf.Tensor) -> tf.Tensor:
+        """Log probability of categories that there are."""
+        table = self.log_probs()
+        number = tf.range(1, table.shape[-1] + 1, dtype=tf.float64)
+        chosen = tf.where(y[..., tf.newaxis] == number, table, tf.zeros_like(table))
+        return tf.reduce_sum(chosen, -1)
+
+    def _log_prob(self, y: tf.Tensor) -> tf.Tensor:
+        inside = (y >= 1) & (y <= self.threshold.shape[-1] + 1)
+        return tf.where(inside, self._of(y), np.float64(-np.inf))
+
+    def probs(self) -> tf.Tensor:
+        """Probabilities of the categories, (..., K)."""
+        return tf.exp(self.log_probs())
+
+    def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
+        below = tf.cumsum(self.probs(), -1)[..., :-1]
+        above = self._uniform(n, seed)[..., tf.newaxis] > below
+        return 1.0 + tf.reduce_sum(tf.cast(above, tf.float64), -1)
+
+    def _mean(self) -> tf.Tensor:
+        probs = self.probs()
+        return tf.reduce_sum(probs * tf.range(1, probs.shape[-1] + 1, dtype=tf.float64), -1)
+
+    def _variance(self) -> tf.Tensor:
+        probs = self.probs()
+        number = tf.range(1, probs.shape[-1] + 1, dtype=tf.float64)
+        return tf.reduce_sum(probs * (number - self._mean()[..., tf.newaxis]) ** 2, -1)
+
+
+def between_logits(low: tf.Tensor, high: tf.Tensor) -> tf.Tensor:
+    """Log of the difference of two probabilities, from their logits."""
+    ends = tf.math.softplus(-high) + tf.math.softplus(low)
+    return tf.math.log(-tf.math.expm1(low - high)) - ends
+
+
+class Cumulative(Ordinal):
+    """P(y <= k) is the distribution function at disc * (threshold[k] - location)."""
+
+    def log_probs(self) -> tf.Tensor:
+        """Log probabilities of the categories, (..., K)."""
+        logits = self.logit(self._latent())
+        first, last = -tf.math.softplus(-logits[..., :1]), -tf.math.softplus(logits[..., -1:])
+        return tf.concat([first, between_logits(logits[..., :-1], logits[..., 1:]), last], -1)
+
+    def _of(self, y: tf.Tensor) -> tf.Tensor:
+        # Two thresholds of every row count: the link is worked out at these alone.
+        size = self.threshold.shape[-1]
+        number = tf.range(1, size + 1, dtype=tf.float64)
+
+        def at(k: tf.Tensor) -> tf.Tensor:
+            own = tf.where(k[..., tf.newaxis] == number, self.threshold, np.float64(0))
+            return self.logit(self.p["disc"] * (tf.reduce_sum(own, -1) - self.p["location"]))
+
+        first, last, high, low = y == 1, y == size + 1, at(y), at(y - 1)
+        inside = between_logits(
+            tf.where(first | last, np.float64(-1), low), tf.where(first | last, np.float64(1), high)
+        )
+        end = tf.where(first, -tf.math.softplus(-high), -tf.math.softplus(low))
+        return tf.where(first | last, end, inside)
+
+
+class StoppingRatio(Ordinal):
+    """P(y = k | y >= k) is the distribution function at disc * (threshold[k] - location)."""
+
+    def log_probs(self) -> tf.Tensor:
+        """Log probabilities of the categories, (..., K)."""
+        logits = self.logit(self._latent())
+        stay, passed = -tf.math.softplus(-logits), -tf.math.softplus(logits)
+        before = tf.cumsum(passed, -1)
+        return tf.concat([stay[..., :1], stay[..., 1:] + before[..., :-1], before[..., -1:]], -1)
+
+
+class ContinuationRatio(Ordinal):
+    """P(y > k | y >= k) is the distribution function at disc * (location - threshold[k])."""
+
+    def log_probs(self) -> tf.Tensor:
+        """Log probabilities of the categories, (..., K)."""
+        logits = self.logit(-self._latent())
+        stay, passed = -tf.math.softplus(logits), -tf.math.softplus(-logits)
+        before = tf.cumsum(passed, -1)
+        return tf.concat([stay[..., :1], stay[..., 1:] + before[..., :-1], before[..., -1:]], -1)
+
+
+class AdjacentCategory(Ordinal):
+    """P(y = k + 1 | y is k or k + 1) is the one at disc * (location - threshold[k])."""
+
+    def log_probs(self) -> tf.Tensor:
+        """Log probabilities of the categories, (..., K)."""
+        sums = tf.cumsum(self.logit(-self._latent()), -1)
+        return tf.math.log_softmax(tf.concat([tf.zeros_like(sums[..., :1]), sums], -1), -1)
+
+
+class Ordered(Row):
+    """Numbers in ascending order that were drawn independently, and sorted."""
+
+    def __init__(self, base: Any, size: int, name: str = "") -> None:
+        self.base, self.size = base, size
+        super().__init__(name=name)
+
+    def _event_shape(self) -> tf.TensorShape:
+        return tf.TensorShape([self.size])
+
+    def _event_shape_tensor(self) -> tf.Tensor:
+        return tf.constant([self.size], tf.int32)
+
+    def _default_event_space_bijector(self) -> Any:
+        return tfb.Ascending()
+
+    def _log_prob(self, x: tf.Tensor) -> tf.Tensor:
+        ascending = tf.reduce_all(x[..., 1:] > x[..., :-1], -1)
+        orders = tf.math.lgamma(np.float64(self.size + 1))
+        density = tf.reduce_sum(self.base.log_prob(x), -1) + orders
+        return tf.where(ascending, density, np.float64(-np.inf))
+
+    def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
+        return tf.sort(self.base.sample([n, self.size], seed=seed), axis=-1)

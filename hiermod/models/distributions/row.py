@@ -1,0 +1,135 @@
+"""What distributions of a row share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+tfd, tfb = tfp.distributions, tfp.bijectors
+
+
+class Row(tfd.Distribution):  # type: ignore[name-defined]
+    """Single numbers; keyword arguments are parameters that broadcast."""
+
+    def __init__(self, *, name: str = "", **parameters: Any) -> None:
+        self.p = {k: tf.convert_to_tensor(v, tf.float64) for k, v in parameters.items()}
+        super().__init__(
+            dtype=tf.float64,
+            reparameterization_type=tfd.NOT_REPARAMETERIZED,
+            validate_args=False,
+            allow_nan_stats=True,
+            name=name or type(self).__name__,
+        )
+
+    def _batch_shape(self) -> tf.TensorShape:
+        shape = tf.TensorShape([])
+        for v in self.p.values():
+            shape = tf.broadcast_static_shape(shape, v.shape)
+        return shape
+
+    def _batch_shape_tensor(self) -> tf.Tensor:
+        shape = tf.constant([], tf.int32)
+        for v in self.p.values():
+            shape = tf.broadcast_dynamic_shape(shape, tf.shape(v))
+        return shape
+
+    def _event_shape(self) -> tf.TensorShape:
+        return tf.TensorShape([])
+
+    def _event_shape_tensor(self) -> tf.Tensor:
+        return tf.constant([], tf.int32)
+
+    def _default_event_space_bijector(self) -> Any:
+        return tfb.Identity()
+
+    def _shape(self, n: Any) -> tf.Tensor:
+        return tf.concat([[n], self._batch_shape_tensor()], 0)
+
+    def _uniform(self, n: Any, seed: Any) -> tf.Tensor:
+        """Uniform numbers in (0, 1) for `n` draws."""
+        least = np.finfo(np.float64).tiny
+        return tf.random.stateless_uniform(
+            self._shape(n), tfp.random.sanitize_seed(seed), minval=least, dtype=tf.float64
+        )
+
+    def _normal(self, n: Any, seed: Any) -> tf.Tensor:
+        """Standard normal numbers for `n` draws."""
+        seed = tfp.random.sanitize_seed(seed)
+        return tf.random.stateless_normal(self._shape(n), seed, dtype=tf.float64)
+
+
+def log_reached(z: tf.Tensor) -> tf.Tensor:
+    """log(1 - exp(-exp(z))), which is z far below zero."""
+    small = z < -30.0
+    return tf.where(small, z, tfp.math.log1mexp(growth(tf.where(small, tf.zeros_like(z), z))))
+
+
+def growth(z: tf.Tensor) -> tf.Tensor:
+    """exp(z), finite for all z: else derivatives of rows that do not use it would not be."""
+    return tf.exp(tf.minimum(z, 700.0))
+
+
+def log_or(p: tf.Tensor, far: tf.Tensor) -> tf.Tensor:
+    """log(p), or an approximation where p is too small for float64."""
+    small = p < 1e-290
+    return tf.where(small, far, tf.math.log(tf.where(small, tf.ones_like(p), p)))
+
+
+def with_slope(x: tf.Tensor, value: tf.Tensor, slope: tf.Tensor) -> tf.Tensor:
+    """A value whose derivative in x is `slope`."""
+    return value + (x - tf.stop_gradient(x)) * tf.stop_gradient(slope)
+
+
+def stirling(x: tf.Tensor) -> tf.Tensor:
+    """log(x) - 1 / (2 x) - digamma(x), for x of 10 or more."""
+    s = 1.0 / (x * x)
+    series = 1 / 252 - s * (1 / 240 - s * (1 / 132 - s * (691 / 32760)))
+    return s * (1 / 12 - s * (1 / 120 - s * series))
+
+
+def rising(a: tf.Tensor, k: tf.Tensor) -> tf.Tensor:
+    """lgamma(a + k) - lgamma(a) for whole k, exact to rounding for huge `a` too.
+
+    So is its derivative in `a`, by Stirling's series (Abramowitz and Stegun, 6.3.18); there is none
+    in `k`, which are data.
+    """
+    whole = tf.zeros_like(a + k)
+
+    @tf.custom_gradient
+    def rise(a: tf.Tensor) -> Any:
+        large, small, size = tf.maximum(a, 10.0), tf.minimum(a, 10.0), k + whole
+        far = -tfp.math.log_gamma_difference(size, large)
+        near = tf.math.lgamma(small + size) - tf.math.lgamma(small)
+
+        def gradient(upstream: tf.Tensor) -> tf.Tensor:
+            above = large + size
+            slope = tf.math.log1p(size / large) + 0.5 * size / (large * above)
+            slope += stirling(large) - stirling(above)
+            near = tf.math.digamma(small + size) - tf.math.digamma(small)
+            return upstream * tf.where(a > 10.0, slope, near)
+
+        return tf.where(a > 10.0, far, near), gradient
+
+    return rise(a + whole)
+
+
+def chances(logit: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """A probability and one minus it; neither is ever zero, where a gamma function has no value."""
+    least = np.finfo(np.float64).tiny
+    return (
+        tf.maximum(tf.math.sigmoid(logit), least),
+        tf.maximum(tf.math.sigmoid(-logit), least),
+    )
+
+
+def log1p_ratio(u: tf.Tensor) -> tf.Tensor:
+    """log(1 + u) / u, with all digits of its derivative near zero too, by its series."""
+    small = tf.abs(u) < 0.05
+    far = tf.where(small, tf.ones_like(u), u)
+    near, series = tf.where(small, u, tf.zeros_like(u)), tf.zeros_like(u)
+    for k in range(14, 0, -1):
+        series = 1.0 / k - near * series
+    return tf.where(small, series, tf.math.log1p(far) / far)
