@@ -51,18 +51,23 @@ def code(joint: Joint) -> str:
 
 def _own(body: str) -> list[str]:
     """Source of the distributions in a program that TFP does not have, and of what they use."""
-    text, used = body, []
-    for name in reversed(KNOWN):  # users come after what they use
-        if re.search(rf"(?<![.\w]){name}\b[()]", text):
-            used.append(inspect.getsource(KNOWN[name]))
-            text += used[-1]
+    used: dict[str, str] = {}
+    new = {"": body}
+    while new:
+        text = "".join(new.values())
+        new = {
+            name: inspect.getsource(thing)
+            for name, thing in KNOWN.items()
+            if name not in used and re.search(rf"(?<![.\w]){name}\b[()]", text)
+        }
+        used |= new
     types = re.compile(r"(: | -> )(Any|None|tf\.\w+|tuple\[[^]]*\]|bool|float)(?=[,):]| =)")
     return [
         types.sub("", source)
         .replace(" = None)", "=None)")
         .replace(" = -np.inf,", "=-np.inf,")
         .replace("  # type: ignore[name-defined]", "")
-        for source in reversed(used)
+        for source in (used[name] for name in KNOWN if name in used)
     ]
 
 

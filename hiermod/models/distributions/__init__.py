@@ -28,7 +28,7 @@ KNOWN: dict[str, Any] = {
     for name, thing in vars(module).items()
     if getattr(thing, "__module__", "") == module.__name__
 }
-"""Everything by name; what is made of other things comes after them."""
+"""Everything by name; classes come after those that they are kinds of."""
 
 OWN = {name: thing for name, thing in KNOWN.items() if inspect.isclass(thing)} | {
     "sum_to_zero": sum_to_zero
