@@ -251,8 +251,9 @@ class Model:
 
     def _plot_ppc(self, idata: Any, group: str, options: dict[str, Any]) -> Axes:
         s = self.specification
-        if s.family.categories:
-            options = {"levels": s.design.response.levels} | options
+        if s.family.categories or s.family.columns:
+            response = s.design.response
+            options = {"levels": response.columns or response.levels} | options
         return plots.ppc(idata, s.design.response.name, group=group, **options)
 
     @_known_keywords
@@ -822,8 +823,10 @@ def model(
         ``"beta"``, ``"zero_inflated_beta"``. Of successes: ``"bernoulli"``, ``"binomial"``,
         ``"beta_binomial"``, ``"zero_inflated_binomial"``, ``"zero_inflated_beta_binomial"``. Of
         counts: ``"poisson"``, ``"negbinomial"``, ``"geometric"``, ``"zero_inflated_poisson"``,
-        ``"zero_inflated_negbinomial"``, ``"hurdle_poisson"``, ``"hurdle_negbinomial"``. Or a
-        `Family` of your own.
+        ``"zero_inflated_negbinomial"``, ``"hurdle_poisson"``, ``"hurdle_negbinomial"``. Of
+        categories: ``"categorical"``, or in order ``"cumulative"``, ``"sratio"``, ``"cratio"``,
+        ``"acat"``. Of several columns, ``c(a, b, c)``: ``"multinomial"``, ``"dirichlet"``,
+        ``"dirichlet_multinomial"``. Or a `Family` of your own.
     link : str or mapping from parameter to str, optional
         Of the mean; or by parameter, ``{"mu": "log", "sigma": "softplus"}``. By default the
         family's own, and a log or logit for other parameters that have a formula.

@@ -157,9 +157,9 @@ class Response:
     ----------
     name : str
         The column that is modelled, for example ``"surv"`` in ``prop(surv, density)``.
-    values : float64 array, shape (N,)
+    values : float64 array, shape (N,), or (N, K) of a response of K columns
     trials : float64 array, shape (N,), optional
-        Number of trials of a binomial response.
+        Number of trials of a binomial response, or the sum of counts of several kinds.
     rate : float64 array, shape (N,), optional
         Exposure of a count, whose mean is a multiple of it.
     weights : float64 array, shape (N,), optional
@@ -181,6 +181,8 @@ class Response:
         Whether their order means something.
     positions : int64 array, shape (N,), optional
         Of the rows in the data frame, counted from 0.
+    columns : tuple of str
+        Names of its columns, if it has several.
     """
 
     name: str
@@ -197,6 +199,7 @@ class Response:
     levels: tuple[str, ...] = ()
     ordered: bool = False
     positions: NDArray[np.int64] | None = None
+    columns: tuple[str, ...] = ()
 
     @property
     def given(self) -> dict[str, FloatArray]:

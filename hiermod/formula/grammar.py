@@ -48,6 +48,9 @@ _ADDITIONS: dict[str, dict[str, str]] = {
 }
 """What may follow the bar of ``y | trials(n)``: its arguments by keyword, as fields of the
 response; a nameless one must be given."""
+_COLUMNS = ("c", "cbind")
+"""Functions that make a response of several columns."""
+
 _AROUND = {
     "prop": "trials",
     "p": "trials",
@@ -248,6 +251,10 @@ class _Reader:
             )
         if not node.names():
             fail(self.source, node, "the response uses no column", "Write y, or log(y).")
+        if node.function in _COLUMNS:
+            if node.options or len(node.arguments) < 2:
+                fail(self.source, node, "these are not columns", "Write c(a, b, c).")
+            return ResponsePart(node, columns=tuple(map(self.expression, node.arguments)))
         return ResponsePart(self.expression(node))
 
     def arguments(self, call: Call, count: int, usage: str) -> tuple[Node, ...]:

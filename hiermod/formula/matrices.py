@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -208,6 +208,35 @@ def designs(
     )
 
 
+def spread(design: Design, names: Sequence[str]) -> Design:
+    """A design whose terms are those of several parameters, and no longer those of the mean.
+
+    Parameters
+    ----------
+    design : Design
+    names : sequence of str
+        The parameters. What the formula says holds for each that has none of its own.
+
+    Returns
+    -------
+    Design
+        With an empty linear predictor of the mean, and `names` first among its parameters.
+    """
+    terms = replace(design, parameters={})
+    copies = {n: design.parameters.get(n) or _prefixed(terms, n) for n in names}
+    return replace(
+        design,
+        intercept=False,
+        X=design.X[:, :0],
+        terms=(),
+        groups=(),
+        smooths=(),
+        offset=None,
+        parameters=copies | design.parameters,
+        state=replace(design.state, common=Basis((), ()), effects=(), groupings=(), smooths=()),
+    )
+
+
 def _prefixed(part: Design, name: str) -> Design:
     """The design of a parameter, its name before those of the terms."""
 
@@ -273,7 +302,7 @@ def new_design(design: Design, data: pd.DataFrame, *, response: bool = False) ->
         smooths=tuple(
             replace(new, name=old.name) for new, old in zip(smooths, design.smooths, strict=True)
         ),
-        offset=_offset(formula, scope),
+        offset=None if design.offset is None else _offset(formula, scope),
         rows=frame.index.to_numpy(),
         positions=used,
         dropped=0,
@@ -386,8 +415,10 @@ def _offset(formula: Formula, scope: Scope) -> FloatArray | None:
 def _response(formula: Formula, scope: Scope, *, values: bool, trials: bool) -> Response:
     """The left-hand side: all of it if values are asked for, trials as far as they are known."""
     part, n_rows = formula.response, len(scope.data)
-    numbers, levels = np.full(n_rows, np.nan), None
-    if values:
+    numbers, levels = np.full((n_rows, len(part.columns)) if part.columns else n_rows, np.nan), None
+    if values and part.columns:
+        numbers = np.stack([_numbers(node, "response", scope) for node in part.columns], axis=1)
+    elif values:
         numbers, levels = _response_values(part.value, scope)
     given: dict[str, Any] = {
         name: _status(node, scope) if name == "status" else _numbers(node, what, scope)
@@ -403,6 +434,7 @@ def _response(formula: Formula, scope: Scope, *, values: bool, trials: bool) -> 
         numbers,
         keeps_sigma=part.keeps_sigma,
         levels=tuple(map(str, levels or ())),
+        columns=tuple(node.text for node in part.columns),
         **given,
     )
 

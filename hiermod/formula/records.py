@@ -15,6 +15,8 @@ class ResponsePart:
     ----------
     value : Node
         The expression that is modelled; its text is the name of the response.
+    columns : tuple of Node
+        Of a response of several columns, ``c(a, b)``: these.
     trials, rate, weights : Node, optional
     frequency : Node, optional
         How many equal rows a row stands for.
@@ -29,6 +31,7 @@ class ResponsePart:
     """
 
     value: Node
+    columns: tuple[Node, ...] = ()
     trials: Node | None = None
     rate: Node | None = None
     weights: Node | None = None
@@ -49,7 +52,7 @@ class ResponsePart:
         """The expressions of the left-hand side."""
         sizes = (self.trials, self.rate, self.weights, self.frequency)
         given = (*sizes, self.se, self.status, self.y2, self.lower, self.upper)
-        return [self.value, *(node for node in given if node is not None)]
+        return [*(self.columns or [self.value]), *(node for node in given if node is not None)]
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ def _own(body: str) -> list[str]:
         new = {
             name: inspect.getsource(thing)
             for name, thing in KNOWN.items()
-            if name not in used and re.search(rf"(?<![.\w]){name}\b[()]", text)
+            if name not in used and re.search(rf"(?<![.\w]){name}\b[(),]", text)
         }
         used |= new
     types = re.compile(r"(: | -> )(Any|None|tf\.\w+|tuple\[[^]]*\]|bool|float)(?=[,):]| =)")

@@ -76,11 +76,13 @@ def count_equal(arrays: Arrays) -> Arrays:
     """
     of_levels = {k: v for k, v in arrays.items() if k.startswith("by_")}
     inputs = {k: v for k, v in arrays.items() if k != "weights" and k not in of_levels}
+    inputs["y"] = arrays["y"].T  # of several columns, rows last
     codes = _codes(inputs, len(arrays["y"]))
     _, first = np.unique(codes, return_index=True)
     count = np.bincount(codes, arrays.get("weights"), minlength=len(first)).astype(np.float64)
     first, count = first[count > 0], count[count > 0]
     out = {k: np.ascontiguousarray(v[..., first]) for k, v in inputs.items()}
+    out["y"] = np.ascontiguousarray(out["y"].T)
     if "weights" in arrays:
         out["weights"] = np.ones(len(first))
     return out | of_levels | {"count": count}

@@ -80,9 +80,9 @@ class Defaults:
         probability = not family.location
         unit = float(evaluate(link.unit, mean=typical_mean(design, family, link), sd=spread))
         location = typical_eta(design, family, link) if family.location else 0.0
-        if family.categories:  # thresholds are on the other side of the equation
+        if family.categories == "ordered":  # thresholds are on the other side of the equation
             location = 0.0 - typical_eta(design, family, link)
-        wide = 2.5 if family.location or family.categories else 1.5
+        wide = 2.5 if family.location or family.categories == "ordered" else 1.5
         whole = float(np.hypot(unit, location))
         carried = design.intercept or any(is_index(design.X[:, t.columns]) for t in design.terms)
         return cls(
@@ -202,6 +202,8 @@ def typical_mean(design: Design, family: Family, link: Link) -> float:
 
 def typical_eta(design: Design, family: Family, link: Link) -> float:
     """The linear predictor that gives the typical mean."""
+    if family.single:
+        return 0.0
     if family.categories:  # their thresholds carry the level
         return 0.0 if design.offset is None else -float(np.mean(design.offset))
     mean = typical_mean(design, family, link)

@@ -190,7 +190,7 @@ class _Latex:
         return link.latex.format(mean)
 
     def call(self, name: str, arguments: str) -> str:
-        special = {"lkj": "LKJ", "multi_normal": "MVNormal"}
+        special = {"lkj": "LKJ", "multi_normal": "MVNormal", "softmax": "softmax"}
         shown = special.get(name) or "".join(part.capitalize() for part in name.split("_"))
         return rf"\operatorname{{{shown}}}({arguments})"
 
@@ -278,14 +278,20 @@ def _lines(s: Specification, n: _Text | _Latex) -> Iterator[tuple[str, str, str]
         se = n.column("se")
         known["sigma"] = n.hypotenuse(known["sigma"], se) if "sigma" in known else se
         names = ["sigma", *(name for name in names if name != "sigma")]
-    arguments += [known[name] for name in ("", *names)]
+    if s.family.single:
+        own = [name for name in names if name not in s.outcomes]
+        shares = ", ".join(["0", *(known[name] for name in s.outcomes)])
+        arguments += [n.call("softmax", shares), *(known[name] for name in own)]
+    else:
+        arguments += [known[name] for name in ("", *names)]
     given = [word for word in response.decorations if word != "known standard errors"]
     note = n.note(f"   with {' and '.join(given)}" if given else "")
     called = f"{s.family.called}_{s.link.name}" if s.thresholds else s.family.called
     yield n.column(response.name), "~", n.call(called, ", ".join(arguments)) + note
-    for predictor in s.predictors:
+    for predictor in s.others if s.family.single else s.predictors:
         of = of_row[predictor.parameter]
-        left = of if predictor is s and s.thresholds else n.link(predictor.link, of)
+        plain = (predictor is s and s.thresholds) or predictor.parameter in s.outcomes
+        left = of if plain else n.link(predictor.link, of)
         yield left, "=", " + ".join(_terms(predictor, n)) or "0"
     for g in s.every_group:
         yield from _effects(g, n)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,9 +92,14 @@ class Family:
     residual : str
         The standard deviation of a normal distribution about the mean, if that is what the family
         is: then effects integrate out.
-    categories : bool
-        Whether the response is one of several ordered categories; the family has thresholds then,
-        in place of an intercept.
+    categories : str
+        ``"ordered"`` if the response is one of several ordered categories; the family has
+        thresholds then, in place of an intercept. ``"unordered"`` if their order means nothing.
+    columns : bool
+        Whether the response has several columns.
+    single : str
+        Of several unordered categories or columns, the family of one against all others. Each has
+        a linear predictor then, the first one's being zero; ``{each}`` stands for them.
     tails : str
         Expression of the same distribution whose ``log_cdf`` and ``log_survival_function`` are
         finite, with finite gradients, wherever the density is. Empty if there is none: then the
@@ -126,7 +134,9 @@ class Family:
     log_scale: bool = False
     residual: str = ""
     tails: str = ""
-    categories: bool = False
+    categories: str = ""
+    columns: bool = False
+    single: str = ""
 
     def __post_init__(self) -> None:
         """Refuse parameters that are something else."""
@@ -141,6 +151,22 @@ class Family:
     def called(self) -> str:
         """Name of the distribution in equations."""
         return self.density or self.name
+
+    def spread(self, outcomes: Sequence[str]) -> Family:
+        """The family of as many probabilities, of which all but the first have a parameter."""
+        names = [f"mu{re.sub(r'[^a-zA-Z0-9_]', '', outcome)}" for outcome in outcomes[1:]]
+        if len({*names}) < len(names) or "mu" in names:
+            raise ModelError(
+                f"the linear predictors would be called {', '.join(names)}: rename levels (or "
+                "columns) of the response so that they differ in letters and digits."
+            )
+        each = ", ".join(["eta", *names])
+        share = FamilyParameter("normal(0, 1.5)", "probability", 0.5, links=self.links)
+        return replace(
+            self,
+            likelihood=self.likelihood.replace("{each}", each),
+            parameters={**dict.fromkeys(names, share), **self.parameters},
+        )
 
     def scaled(self, y: FloatArray) -> FloatArray:
         """The response, or what of it has a logarithm, on the scale of the mean."""
@@ -206,8 +232,13 @@ def _ordinal(name: str, distribution: str, support: str) -> Family:
         counts=True,
         lower=1,
         location=False,
-        categories=True,
+        categories="ordered",
     )
+
+
+def _several(name: str, distribution: str, single: str, **more: Any) -> Family:
+    """A family of several probabilities."""
+    return Family(name, distribution, ("softmax",), location=False, single=single, **more)
 
 
 _ALL = (
@@ -496,6 +527,43 @@ _ALL = (
     _ordinal("sratio", "StoppingRatio", "real"),
     _ordinal("cratio", "ContinuationRatio", "real"),
     _ordinal("acat", "AdjacentCategory", "real"),
+    _several(
+        "categorical",
+        "Categorical({each})",
+        "bernoulli",
+        counts=True,
+        lower=1,
+        categories="unordered",
+    ),
+    _several(
+        "multinomial",
+        'Multinomial({each}, trials=data["trials"])',
+        "binomial",
+        counts=True,
+        lower=0,
+        trials=True,
+        columns=True,
+    ),
+    _several(
+        "dirichlet",
+        "Dirichlet({each}, phi=phi)",
+        "beta",
+        parameters={"phi": PHI},
+        lower=0,
+        upper=1,
+        ends="()",
+        columns=True,
+    ),
+    _several(
+        "dirichlet_multinomial",
+        'DirichletMultinomial({each}, trials=data["trials"], phi=phi)',
+        "beta_binomial",
+        parameters={"phi": PHI},
+        counts=True,
+        lower=0,
+        trials=True,
+        columns=True,
+    ),
 )
 FAMILIES: dict[str, Family] = {family.name: family for family in _ALL}
 

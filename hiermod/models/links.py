@@ -111,6 +111,16 @@ LINKS: dict[str, Link] = {
             high=np.inf,
         ),
         Link(
+            name="softmax",
+            mean="eta",
+            eta="mean",
+            log_mean="",
+            logit_mean="",
+            latex="{}",
+            low=-np.inf,
+            high=np.inf,
+        ),
+        Link(
             name="log",
             mean="tf.exp(eta)",
             eta="tf.math.log(mean)",

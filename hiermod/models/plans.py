@@ -318,7 +318,8 @@ def plan(joint: Joint, *, shortcuts: bool = True, approximate: str | None = None
         reason = "nothing: only for a gaussian response with an identity link is that exact"
         if s.others:
             varying = " and ".join(p.parameter for p in s.others)
-            reason = f"nothing: {varying} has a formula of its own"
+            have = "has a formula of its own" if len(s.others) == 1 else "have formulas"
+            reason = f"nothing: {varying} {have}"
         short = count_equal(arrays(s, s.design))
         left = len(short["count"])
         if left < FEWER * rows:

@@ -24,6 +24,14 @@ def numbered(family: Family, response: Response) -> Response:
         observed, that the family takes.
     """
     levels, name = response.levels, response.name
+    if bool(response.columns) != family.columns:
+        raise ModelError(
+            f"family {family.name!r} takes one column as its response, not {name}."
+            if response.columns
+            else f"family {family.name!r} takes several columns as its response: write c(a, b, c)."
+        )
+    if family.columns and family.trials and response.trials is None:
+        return replace(response, trials=response.values.sum(axis=1))
     if not family.categories:
         if levels and len(levels) != 2:
             raise DataError(
@@ -33,7 +41,8 @@ def numbered(family: Family, response: Response) -> Response:
             )
         return response
     values = response.values + bool(levels)
-    if levels and not response.ordered and len(levels) > 2:
+    ordered = family.categories == "ordered"
+    if ordered and levels and not response.ordered and len(levels) > 2:
         raise DataError(
             f"family {family.name!r} needs the order of the levels of {name}: make it "
             "pd.Categorical(values, categories=[...], ordered=True), from the lowest to the "
@@ -43,8 +52,8 @@ def numbered(family: Family, response: Response) -> Response:
         response,
         (values % 1 != 0) | (values < 1),
         values,
-        f"family {family.name!r} needs categories in {name}: ordered levels, or whole numbers from "
-        "1",
+        f"family {family.name!r} needs categories in {name}: {'ordered ' * ordered}levels, or "
+        "whole numbers from 1",
     )
     highest = len(levels) or int(values.max())
     missing = sorted({*range(1, highest + 1)} - {*values.astype(int).tolist()})
@@ -52,10 +61,13 @@ def numbered(family: Family, response: Response) -> Response:
         raise DataError(f"the response {name} has one category: there is nothing to model.")
     shown = levels or tuple(map(str, range(1, highest + 1)))
     if missing:
+        why, what = "there is nothing to tell its probability from", "Leave it out"
+        if ordered:
+            why = "the thresholds beside an empty category cannot be told apart"
+            what = "Join it with a neighbour"
         raise DataError(
-            f"no row has {name} = {shown[missing[0] - 1]}: the thresholds beside an empty category "
-            "cannot be told apart. Join it with a neighbour, and number the categories from 1 "
-            "without gaps."
+            f"no row has {name} = {shown[missing[0] - 1]}: {why}. {what}, and number the "
+            "categories from 1 without gaps."
         )
     return replace(response, values=values, levels=shown)
 
@@ -77,6 +89,9 @@ def check(family: Family, response: Response) -> None:
         where it must; names the first rows.
     """
     name, values, trials = response.name, response.values, response.trials
+    if response.columns:
+        _check_columns(family, response)
+        return
     if response.weights is not None:
         _reject(response, response.weights < 0, response.weights, "weights must be 0 or more")
         if not response.weights.any():
@@ -123,6 +138,27 @@ def check(family: Family, response: Response) -> None:
         f"family {family.name!r} needs values {_support(family)} in {name}",
     )
     _check_bounds(family, response)
+
+
+def single(response: Response, number: int) -> Response:
+    """One category or column of several, against all others; numbers from 0."""
+    values = response.values
+    one = values[:, number] if response.columns else (values == number + 1).astype(float)
+    return replace(response, values=one, columns=())
+
+
+def _check_columns(family: Family, response: Response) -> None:
+    """Check a response of several columns: each of them, and their sum."""
+    total = response.values.sum(axis=1)
+    plain = replace(family, trials=False)
+    for name, values in zip(response.columns, response.values.T, strict=True):
+        check(plain, replace(response, name=name, values=values, trials=None, columns=()))
+    if response.trials is None:
+        wrong = np.abs(total - 1) > 1e-6
+        _reject(response, wrong, total, f"the shares {response.name} must sum to 1")
+    else:
+        wrong = total != response.trials
+        _reject(response, wrong, total, f"the counts {response.name} must sum to the trials")
 
 
 def _check_bounds(family: Family, response: Response) -> None:

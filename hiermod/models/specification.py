@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from hiermod.errors import ModelError, PriorError, did_you_mean
 from hiermod.formula.design import Design, Group, Smooth, Term, label
+from hiermod.formula.matrices import spread
 from hiermod.models import centring, decorations, defaults, families, links, priors, responses
 from hiermod.models.priors import Prior
 from hiermod.models.shrinkage import Shrinkage, monotonic
@@ -50,6 +51,8 @@ class Parameter:
     prior : Prior
     own : tuple of Prior
         Those of single elements, whose source is their name.
+    outcome : bool
+        Whether that predictor is one of several that the formula of the response stands for.
     """
 
     name: str
@@ -61,6 +64,7 @@ class Parameter:
     support: str = "real"
     of: str = ""
     own: tuple[Prior, ...] = ()
+    outcome: bool = False
 
     @property
     def elements(self) -> tuple[str, ...]:
@@ -78,6 +82,13 @@ class Parameter:
         if self.role == "scale":
             return self.prior.source
         return _prefixed(self.of, self.role) if self.role in CLASSES else self.name
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Keys of ``priors=`` that it heeds, the first that is given."""
+        every = tuple(key.removeprefix(f"{self.of}_") for key in (self.name, self.kind))
+        name, kind = every if self.outcome else ("", "")
+        return tuple(filter(None, (self.name, name, self.kind, kind)))
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -302,12 +313,16 @@ class Specification(Predictor):
         The other parameters of the family, such as ``sigma``.
     response : str
         Identifier of the response in the joint distribution.
+    outcomes : tuple of str
+        Those of `others` that the formula of the response stands for: one for each of several
+        probabilities but the first. The predictor of the mean is empty then.
     """
 
     family: families.Family
     others: tuple[Predictor, ...]
     auxiliary: tuple[Parameter, ...]
     response: str
+    outcomes: tuple[str, ...]
 
     @property
     def predictors(self) -> tuple[Predictor, ...]:
@@ -410,12 +425,19 @@ def specify(
     kind = families.family(family)
     design = replace(design, response=responses.numbered(kind, design.response))
     responses.check(kind, design.response)
-    if kind.categories and "disc" in design.parameters and design.parameters["disc"].intercept:
+    outcomes: tuple[str, ...] = ()
+    if kind.single:
+        own = kind.parameters
+        kind = kind.spread(design.response.columns or design.response.levels)
+        outcomes = tuple(name for name in kind.parameters if name not in own)
+        design = spread(design, outcomes)
+    disc = design.parameters.get("disc") if kind.categories else None
+    if disc and disc.intercept:
         raise ModelError(
             "an intercept of disc cannot be told from the scale of the thresholds: write "
             "disc='~ 0 + ...'."
         )
-    if kind.categories and not design.intercept:
+    if kind.categories == "ordered" and not design.intercept:
         raise ModelError(
             f"family {kind.name!r} has thresholds in place of an intercept: leave 0 + (or - 1) out "
             "of the formula."
@@ -456,7 +478,7 @@ def specify(
         d
         for name, part in _parts(design)
         for d in _linear(name, part, rules[name], identifiers)
-        if not (kind.categories and d.name == "Intercept")
+        if not (kind.categories == "ordered" and d.name == "Intercept")
     ]
     blocks = _blocks(design)
     drafts += [d for block in blocks for d in _grouped(block, design, rules, identifiers)]
@@ -472,9 +494,10 @@ def specify(
             drafts.append(Parameter(name, name, "auxiliary", labels, prior, support=support))
     if not drafts:
         raise ModelError("the model has no parameters: add an intercept or a predictor.")
+    drafts = [replace(d, outcome=d.of in outcomes) for d in drafts]
     elements = {name for d in drafts if not d.size for name in d.elements}
     steps = {t.name: t for _, part in _parts(design) for t in part.terms if t.kind == "monotonic"}
-    keys = {key for d in drafts for key in (d.kind, d.name)} | {f"{t}_simplex" for t in steps}
+    keys = {key for d in drafts for key in d.keys} | {f"{t}_simplex" for t in steps}
     keys |= {f"{t}_mean" for t in steps}
     given = priors.merge(priors_, keys, elements)
     for name in steps:
@@ -498,7 +521,7 @@ def specify(
             "every parameter has a constant prior: there is nothing to estimate. Leave one of them "
             f"out of priors=: {', '.join(made)}."
         )
-    forms = _forms(design, plain, chosen[""], noncentered)
+    forms = _forms(design, plain, chosen[""], outcomes, noncentered)
     grouped: dict[str, list[GroupEffects]] = {name: [] for name, _ in _parts(design)}
     for block in blocks:
         for (name, _), effects in zip(
@@ -529,6 +552,7 @@ def specify(
         others=tuple(others),
         auxiliary=tuple(made[n] for n in kind.parameters if n not in design.parameters),
         response=identifiers(design.response.name),
+        outcomes=outcomes,
     )
 
 
@@ -760,7 +784,8 @@ def _name_of(group: Group, end: str, longer: bool) -> str:
 
 def _with_prior(draft: Parameter, given: Mapping[str, Prior]) -> Parameter:
     """The draft with the user's prior, if there is one, checked for its support."""
-    prior = _fitting(given.get(draft.name) or given.get(draft.kind) or draft.prior, draft)
+    known = (given[key] for key in draft.keys if key in given)
+    prior = _fitting(next(known, draft.prior), draft)
     own = {i: _fitting(given[n], draft) for i, n in enumerate(draft.elements) if n in given}
     if not own:
         return replace(draft, prior=prior)
@@ -804,12 +829,13 @@ def _forms(
     design: Design,
     family: families.Family,
     link: links.Link,
+    outcomes: Sequence[str],
     noncentered: bool | Mapping[str, bool] | None,
 ) -> dict[str, dict[str, bool]]:
     """For every predictor, grouping factor and smooth, whether the form is the non-centred one.
 
-    What is not given is chosen by the data for the mean, and non-centred for other parameters, of
-    which a level tells less.
+    What is not given is chosen by the data for the mean, or each of several outcomes, and
+    non-centred for other parameters, of which a level tells less.
     """
     factors = sorted({g.factor for _, part in _parts(design) for g in part.groups})
     factors += [smooth.name for _, part in _parts(design) for smooth in part.smooths]
@@ -834,9 +860,15 @@ def _forms(
                 "and only a non-centred form: name the other grouping factors, {'h': False}."
             )
     out = {name: dict.fromkeys(factors, True) | given for name, _ in _parts(design)}
-    chosen = [*(g.factor for g in design.groups), *(smooth.name for smooth in design.smooths)]
-    if not given.keys() >= {*chosen}:
-        out[""] = centring.noncentered(design, family, link) | given
+    likely = {"": (design, family, link)}
+    for number, name in enumerate(outcomes, start=1):
+        one = families.FAMILIES[family.single]
+        part = replace(design.parameters[name], response=responses.single(design.response, number))
+        likely[name] = (part, one, links.LINKS[one.links[0]])
+    for name, (part, kind, own) in likely.items():
+        factors = [*(g.factor for g in part.groups), *(smooth.name for smooth in part.smooths)]
+        if not given.keys() >= {*factors}:
+            out[name] = centring.noncentered(part, kind, own) | given
     return out
 
 

@@ -39,7 +39,8 @@ def ppc(
 
     Continuous responses are compared by their densities; whole numbers by how often each value,
     or range of values, occurs: bars for the data, points and intervals for the predictions
-    (Gabry, Simpson, Vehtari, Betancourt and Gelman 2019, section 4).
+    (Gabry, Simpson, Vehtari, Betancourt and Gelman 2019, section 4). Of a response of several
+    columns the mean of each is shown so.
 
     Parameters
     ----------
@@ -56,7 +57,7 @@ def ppc(
     bins : int
         Most bars; beyond them, neighbouring values share one.
     levels : sequence of str
-        Names of the values 1, 2, ... of an ordered response.
+        Names of the values 1, 2, ... of a response of categories, or of its columns.
     figsize : pair of float
         In inches, of the new figure.
 
@@ -73,7 +74,9 @@ def ppc(
         raise ModelError(f"group must be {' or '.join(map(repr, TAILS))}, not {group!r}.")
     observed, predicted = _values(idata, response_name, group)
     ax = style.axes(ax, figsize)
-    if np.array_equal(observed, np.round(observed)):
+    if observed.ndim == 2:
+        _columns(ax, observed, _thin(predicted, MOST_FOR_COUNTS), interval)
+    elif np.array_equal(observed, np.round(observed)):
         _counts(ax, observed, _thin(predicted, MOST_FOR_COUNTS), interval, bins, TAILS[group])
     else:
         _densities(ax, observed, _thin(predicted, draws), TAILS[group])
@@ -92,7 +95,7 @@ def ppc(
 
 
 def _values(idata: Any, name: str, predictions: str) -> tuple[FloatArray, FloatArray]:
-    """Observed responses, shape (N,), and predictions, shape (S, N)."""
+    """Observed responses, shape (N,) or (N, K), and predictions, shape (S, *that)."""
     verb = "add_prior" if predictions == "prior_predictive" else "add_posterior_predictive"
     for group in ("observed_data", predictions):
         if not results.has_group(idata, group):
@@ -106,7 +109,7 @@ def _values(idata: Any, name: str, predictions: str) -> tuple[FloatArray, FloatA
         )
     observed = results.group(idata, "observed_data")[name].to_numpy()
     predicted = found[name].transpose("chain", "draw", ...).to_numpy()
-    return observed.ravel(), predicted.reshape(-1, observed.size)
+    return observed, predicted.reshape(-1, *observed.shape)
 
 
 def _thin(draws: FloatArray, most: int) -> FloatArray:
@@ -144,16 +147,34 @@ def _counts(
     width = -(-(high - low + 1) // bins)
     edges = np.arange(low, high + width + 1, width) - 0.5
     centres = (edges[:-1] + edges[1:]) / 2
-    ax.bar(
-        centres,
-        np.histogram(observed, edges)[0],
-        width=0.85 * width,
-        color=style.GREY,
-        alpha=0.6,
-        label="observed",
-    )
     counts = np.stack([np.histogram(values, edges)[0] for values in predicted])
-    ends = np.quantile(counts, [(1 - interval) / 2, (1 + interval) / 2], axis=0)
+    _bars(ax, centres, np.histogram(observed, edges)[0], counts, interval, width)
+    ax.set_ylabel("rows" if width == 1 else f"rows in {width} neighbouring values")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if high - low == 1:
+        ax.set_xticks([low, high])
+        ax.set_xlim(low - 0.8, high + 0.8)
+
+
+def _columns(ax: Axes, observed: FloatArray, predicted: FloatArray, interval: float) -> None:
+    """The mean of each column, of responses (N, K) and predictions (S, N, K)."""
+    means: FloatArray = observed.mean(axis=0)
+    places: FloatArray = np.arange(1.0, len(means) + 1)
+    _bars(ax, places, means, predicted.mean(axis=1), interval)
+    ax.set_ylabel("mean of the column")
+
+
+def _bars(
+    ax: Axes,
+    centres: FloatArray,
+    observed: FloatArray,
+    predicted: FloatArray,
+    interval: float,
+    width: float = 1.0,
+) -> None:
+    """Bars of the data, (K,), with points and intervals of predictions, (S, K)."""
+    ax.bar(centres, observed, width=0.85 * width, color=style.GREY, alpha=0.6, label="observed")
+    ends = np.quantile(predicted, [(1 - interval) / 2, (1 + interval) / 2], axis=0)
     ax.vlines(
         centres,
         *ends,
@@ -161,9 +182,4 @@ def _counts(
         lw=1.8,
         label=f"predicted: {style.percent(interval)} interval",
     )
-    ax.plot(centres, counts.mean(axis=0), "o", color=style.BLUE, ms=4.5, label="predicted: mean")
-    ax.set_ylabel("rows" if width == 1 else f"rows in {width} neighbouring values")
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    if high - low == 1:
-        ax.set_xticks([low, high])
-        ax.set_xlim(low - 0.8, high + 0.8)
+    ax.plot(centres, predicted.mean(axis=0), "o", color=style.BLUE, ms=4.5, label="predicted: mean")

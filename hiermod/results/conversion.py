@@ -183,15 +183,24 @@ def row_labels(s: Specification) -> NDArray[Any]:
 def per_row(
     s: Specification, name: str, values: NDArray[Any], attrs: Mapping[str, Any]
 ) -> xr.Dataset:
-    """A Dataset of one variable (chain, draw, __obs__)."""
-    return dataset({name: (("__obs__",), values, {"__obs__": row_labels(s)})}, attrs)
+    """A Dataset of one variable (chain, draw, __obs__), or of the columns of a response."""
+    dims = row_dims(s)
+    named = dict(list(dims.items())[: values.ndim - 2])
+    return dataset({name: (tuple(named), values, named)}, attrs)
+
+
+def row_dims(s: Specification) -> dict[str, Any]:
+    """Dimensions of the response, with labels."""
+    response = s.design.response
+    columns = {f"{response.name}_dim": list(response.columns)} if response.columns else {}
+    return {"__obs__": row_labels(s)} | columns
 
 
 def attributes(s: Specification, draws: Draws | None = None) -> dict[str, Any]:
     """Attributes of a group: which library made it, from what, and how."""
     out = _made_by() | {
         "modeling_interface": "hiermod",
-        "formula": ", ".join(p.design.formula.text for p in s.predictors),
+        "formula": ", ".join(dict.fromkeys(p.design.formula.text for p in s.predictors)),
         "family": s.family.name,
         "link": s.link.name,
         "center": int(s.center),
@@ -338,28 +347,30 @@ def observed_data(s: Specification) -> xr.Dataset:
     """The response."""
     response = s.design.response
     return xr.Dataset(
-        {response.name: ("__obs__", response.values)},
-        coords={"__obs__": row_labels(s)},
+        {response.name: (tuple(row_dims(s)), response.values)},
+        coords=row_dims(s),
         attrs=attributes(s),
     )
 
 
 def constant_data(s: Specification) -> xr.Dataset:
     """What the response is conditioned on: predictors, levels, trials and the like, offset."""
-    design = s.design
+    first = s.others[0] if s.family.single else s
+    design = first.design
     data: dict[str, Any] = {}
     coords: dict[str, Any] = {"__obs__": row_labels(s)}
     if design.terms:
+        names = [t.name.removeprefix(f"{first.parameter}_") for t in design.terms]
         labels = [
-            f"{t.name}[{label}]" if label else t.name
-            for t in design.terms
+            f"{name}[{label}]" if label else name
+            for name, t in zip(names, design.terms, strict=True)
             for label in t.labels or [""]
         ]
         data["X"] = (("__obs__", "__column__"), design.X)
         coords["__column__"] = labels
     for g in s.every_group:
         data[f"levels of {g.group.factor}"] = ("__obs__", g.group.levels[g.group.index])
-    data |= {name: ("__obs__", values) for name, values in design.response.given.items()}
+    data |= {name: ("__obs__", values) for name, values in s.design.response.given.items()}
     if design.offset is not None:
         data["offset"] = ("__obs__", design.offset)
     return xr.Dataset(data, coords=coords, attrs=attributes(s))

@@ -30,10 +30,15 @@ def _head(s: Specification) -> list[tuple[str, str]]:
         f"{'non-centred' if one.noncentered else 'centred'})"
         for one in s.every_smooth
     )
-    linked = [f"{s.link.name} link", *(f"{p.parameter}: {p.link.name} link" for p in s.others)]
+    main = design.formula
+    others = [p for p in s.others if p.design.formula is not main]  # not those it stands for
+    linked = [f"{s.link.name} link", *(f"{p.parameter}: {p.link.name} link" for p in others)]
+    if s.family.single:
+        outcomes = design.response.columns or design.response.levels
+        linked[0] += f", {outcomes[0]!r} as reference"
     return [
         ("formula", design.formula.text),
-        *((p.parameter, p.design.formula.text.partition(" ")[2]) for p in s.others),
+        *((p.parameter, p.design.formula.text.partition(" ")[2]) for p in others),
         ("family", ", ".join([s.family.name, *linked])),
         ("data", rows),
         *([("groups", groups)] if groups else []),

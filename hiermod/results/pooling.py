@@ -109,6 +109,11 @@ def pooling(
     """
     check_probability(probability)
     s = joint.specification
+    if s.outcomes:
+        raise ModelError(
+            f"family {s.family.name!r} has a linear predictor for each of {len(s.outcomes)} "
+            "outcomes, and shrinkage is shown for one: plot the effects with fit.plot_forest()."
+        )
     g = _group(s, factor)
     if response and (s.thresholds or "theta1" in s.family.parameters):
         raise ModelError(

@@ -136,7 +136,7 @@ def total_log_likelihood(joint: Joint, posterior: xr.Dataset) -> FloatArray:
 
 
 def predictive(joint: Joint, posterior: xr.Dataset, seed: int) -> FloatArray:
-    """A response drawn for every draw and row, shape (chain, draw, N)."""
+    """A response drawn for every draw and row, shape (chain, draw, N), or that of its columns."""
     likelihood, generator = joint.functions.likelihood, np.random.default_rng([seed, 2])
 
     def draw(data: Any, eta: tf.Tensor, p: list[tf.Tensor]) -> tf.Tensor:
@@ -149,7 +149,7 @@ def predictive(joint: Joint, posterior: xr.Dataset, seed: int) -> FloatArray:
 def fitted(joint: Joint, posterior: xr.Dataset) -> FloatArray:
     """Expected response of every row, shape (chain, draw, N).
 
-    Of ordered categories the probability of each, shape (chain, draw, N, K).
+    Of categories the probability of each, shape (chain, draw, N, K); so of several columns.
     """
     likelihood = joint.functions.likelihood
     what = "probs" if joint.specification.family.categories else "mean"

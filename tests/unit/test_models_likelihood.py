@@ -30,8 +30,10 @@ OWN = hm.Family(  # of a user
         "power": hm.FamilyParameter("gamma(4, 2)", typical=2.0),
     },
 )
-NUMBERS = {name: family for name, family in FAMILIES.items() if not family.categories}
-"""Those of categories are in test_ordinal."""
+NUMBERS = {
+    name: family for name, family in FAMILIES.items() if not (family.categories or family.single)
+}
+"""Those of categories and of several columns are in test_ordinal and test_nominal."""
 ALL = {**NUMBERS, OWN.name: OWN}
 
 CASES = [(family, name) for family in ALL.values() for name in family.links]

@@ -16,7 +16,7 @@ from hiermod.models.distributions.ordinal import Ordered
 from hiermod.models.families import FAMILIES
 from hiermod.results.rows import fitted, log_likelihood
 
-ORDINAL = [name for name, family in FAMILIES.items() if family.categories]
+ORDINAL = [name for name, family in FAMILIES.items() if family.categories == "ordered"]
 CASES = list(itertools.product(ORDINAL, FAMILIES["cumulative"].links))
 THRESHOLDS = [[-1.0, 0.5, 2.0], [-1e-3, 0.0, 1e-3], [-30.0, -29.0, 25.0]]
 ETAS = {"cloglog": [-3.0, 0.0, 0.7], "probit": [-8.0, 0.3, 6.0], "probit_approx": [-3.0, 0.3, 3.0]}

@@ -8,13 +8,13 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from hiermod.models.distributions.row import Row
+from hiermod.models.distributions.row import Category, Row
 
 tfb = tfp.bijectors
 
 
-class Ordinal(Row):
-    """One of K ordered categories, numbered from 1.
+class Ordinal(Category):
+    """One of K ordered categories.
 
     By K - 1 thresholds (..., K - 1), the location (...) and `disc`, one over the scale, of a latent
     variable, and by the logit of its distribution function.
@@ -24,45 +24,13 @@ class Ordinal(Row):
         self, logit: Any, threshold: Any, location: Any, disc: Any, name: str = ""
     ) -> None:
         self.logit, self.threshold = logit, tf.convert_to_tensor(threshold, tf.float64)
+        self.size = self.threshold.shape[-1] + 1
         super().__init__(name=name, location=location, disc=disc, each=self.threshold[..., 0])
 
     def _latent(self) -> tf.Tensor:
         """Thresholds as seen from the location, (..., K - 1)."""
         location, disc = self.p["location"], self.p["disc"]
         return disc[..., tf.newaxis] * (self.threshold - location[..., tf.newaxis])
-
-    def log_probs(self) -> tf.Tensor:
-        """Log probabilities of the categories, (..., K)."""
-        raise NotImplementedError
-
-    def _of(self, y: tf.Tensor) -> tf.Tensor:
-        """Log probability of categories that there are."""
-        table = self.log_probs()
-        number = tf.range(1, table.shape[-1] + 1, dtype=tf.float64)
-        chosen = tf.where(y[..., tf.newaxis] == number, table, tf.zeros_like(table))
-        return tf.reduce_sum(chosen, -1)
-
-    def _log_prob(self, y: tf.Tensor) -> tf.Tensor:
-        inside = (y >= 1) & (y <= self.threshold.shape[-1] + 1)
-        return tf.where(inside, self._of(y), np.float64(-np.inf))
-
-    def probs(self) -> tf.Tensor:
-        """Probabilities of the categories, (..., K)."""
-        return tf.exp(self.log_probs())
-
-    def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
-        below = tf.cumsum(self.probs(), -1)[..., :-1]
-        above = self._uniform(n, seed)[..., tf.newaxis] > below
-        return 1.0 + tf.reduce_sum(tf.cast(above, tf.float64), -1)
-
-    def _mean(self) -> tf.Tensor:
-        probs = self.probs()
-        return tf.reduce_sum(probs * tf.range(1, probs.shape[-1] + 1, dtype=tf.float64), -1)
-
-    def _variance(self) -> tf.Tensor:
-        probs = self.probs()
-        number = tf.range(1, probs.shape[-1] + 1, dtype=tf.float64)
-        return tf.reduce_sum(probs * (number - self._mean()[..., tf.newaxis]) ** 2, -1)
 
 
 def between_logits(low: tf.Tensor, high: tf.Tensor) -> tf.Tensor:
