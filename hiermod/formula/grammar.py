@@ -35,7 +35,7 @@ _REJECTED: dict[str, tuple[str, str]] = {
     "gr": ("gr() stands right of '|'", 'Write (1 | gr(g, dist="student")).'),
     "cs": (f"cs() {_LATER}", "Write the predictor as it is."),
     "constrained": (f"constrained() {_LATER}", "Ignoring bounds of the response biases the fit."),
-    "cbind": ("cbind() is R's", "Write prop(successes, trials)."),
+    "cbind": ("cbind() is R's", "Write prop(successes, trials), or c(a, b)."),
 }
 _ADDITIONS: dict[str, dict[str, str]] = {
     "trials": {"": "trials"},
@@ -48,9 +48,6 @@ _ADDITIONS: dict[str, dict[str, str]] = {
 }
 """What may follow the bar of ``y | trials(n)``: its arguments by keyword, as fields of the
 response; a nameless one must be given."""
-_COLUMNS = ("c", "cbind")
-"""Functions that make a response of several columns."""
-
 _AROUND = {
     "prop": "trials",
     "p": "trials",
@@ -251,7 +248,7 @@ class _Reader:
             )
         if not node.names():
             fail(self.source, node, "the response uses no column", "Write y, or log(y).")
-        if node.function in _COLUMNS:
+        if node.function == "c":
             if node.options or len(node.arguments) < 2:
                 fail(self.source, node, "these are not columns", "Write c(a, b, c).")
             return ResponsePart(node, columns=tuple(map(self.expression, node.arguments)))
