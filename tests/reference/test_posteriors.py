@@ -143,7 +143,34 @@ CHIMPS = {
     "group_sigma": "exponential(1)",
 }
 
+
+def of_outcomes(p, *names):
+    """The same quantity of both outcomes that have a linear predictor."""
+    at = xr.DataArray([2, 3], dims="outcome", name="outcome")
+    parts = [xr.concat([p[f"mu{k}_{name}"] for k in (2, 3)], at) for name in names]
+    return [part.transpose("chain", "draw", "outcome", ...) for part in parts]
+
+
 CASES = {
+    "Boxes_categorical": Case(
+        lambda: hm.load_data("Boxes"),
+        "y ~ age + majority_first + (1 | culture)",
+        "categorical",
+        {
+            "Intercept": "normal(0, 1.5)",
+            "common": "normal(0, 1)",
+            "group_sigma": "exponential(1)",
+        },
+        lambda p: dict(
+            zip(
+                "abcsu",
+                of_outcomes(
+                    p, "Intercept", "age", "majority_first", "1|culture_sigma", "1|culture"
+                ),
+                strict=True,
+            )
+        ),
+    ),
     "Howell1_m4_5": Case(
         lambda: hm.load_data("Howell1"),
         "height ~ scale(weight) + I(scale(weight)**2)",
