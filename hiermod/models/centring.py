@@ -75,10 +75,21 @@ def information(design: Design, family: families.Family, link: Link) -> dict[str
     return out
 
 
-class _Residuals:
-    """Scores and information of the rows under the model without group effects."""
+class Rows:
+    """The likelihood of the rows, as a function of their linear predictor.
+
+    Attributes
+    ----------
+    start : float
+        A typical linear predictor, without its offset.
+    offset : float or array, shape (N,)
+    dispersion : bool
+        Whether the family has a dispersion; it is one here.
+    """
 
     def __init__(self, design: Design, family: families.Family, link: Link) -> None:
+        self.start = typical_eta(design, family, link)
+        self.offset = 0.0 if design.offset is None else design.offset
         response = design.response
         if link.partial:  # a step could leave its range; what levels tell hardly depends on it
             link = LINKS[family.links[0]]
@@ -97,10 +108,9 @@ class _Residuals:
         }
         self._y = tf.constant(response.values)
         self._weights = np.ones(design.n_rows) if response.weights is None else response.weights
-        self.score, self.curvature = self._fit(design, family, link)
         self.dispersion = bool(family.parameters) and not family.categories
 
-    def _derivatives(self, eta: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def derivatives(self, eta: FloatArray) -> tuple[FloatArray, FloatArray]:
         """First and minus second derivative of the log-likelihood of the rows."""
         x = tf.constant(eta)
         with tf.GradientTape() as outer:
@@ -112,20 +122,25 @@ class _Residuals:
         second = outer.gradient(slope, x).numpy()
         return self._weights * slope.numpy(), np.maximum(-self._weights * second, 1e-12)
 
-    def _fit(
-        self, design: Design, family: families.Family, link: Link
-    ) -> tuple[FloatArray, FloatArray]:
+
+class _Residuals(Rows):
+    """Scores and information of the rows under the model without group effects."""
+
+    def __init__(self, design: Design, family: families.Family, link: Link) -> None:
+        super().__init__(design, family, link)
+        self.score, self.curvature = self._fit(design, link)
+
+    def _fit(self, design: Design, link: Link) -> tuple[FloatArray, FloatArray]:
         """Maximum likelihood of the common coefficients, by a few damped Newton steps.
 
         A linear model needs one step, whole; on the scale of other links two units are a long way.
         """
         x = np.column_stack([np.ones(design.n_rows), design.X - design.X.mean(axis=0)])
-        offset = np.zeros(design.n_rows) if design.offset is None else design.offset
         beta = np.zeros(x.shape[1])
-        beta[0] = typical_eta(design, family, link)
+        beta[0] = self.start
         longest, widest = (np.inf if link.name == "identity" else 2.0), 0.0
         for _ in range(8):
-            score, curvature = self._derivatives(offset + x @ beta)
+            score, curvature = self.derivatives(self.offset + x @ beta)
             gram = x.T @ (curvature[:, None] * x)
             step = np.linalg.lstsq(gram, x.T @ score, rcond=1e-10)[0]
             largest = np.abs(x @ step).max()
@@ -133,20 +148,14 @@ class _Residuals:
             if not 1e-3 * widest < largest < np.inf:  # converged, or of no use
                 return score, curvature
             beta = beta + step * min(1.0, longest / largest)
-        return self._derivatives(offset + x @ beta)
+        return self.derivatives(self.offset + x @ beta)
 
     def ratio(self, group: Group) -> float:
         """The score statistics of the levels along the direction where they are least, averaged."""
         z, index, levels = group.Z, group.index, len(group.levels)
-
-        def sums(values: FloatArray) -> FloatArray:
-            """Of the rows of every level, for values (rows, ...)."""
-            out = np.zeros((levels, *values.shape[1:]))
-            np.add.at(out, index, values)
-            return out
-
-        score = sums(self.score[:, None] * z)
-        info = sums((self.curvature[:, None] * z)[:, :, None] * z[:, None, :])
+        score = by_level(index, self.score[:, None] * z, levels)
+        weighted = self.curvature[:, None] * z
+        info = by_level(index, weighted[:, :, None] * z[:, None, :], levels)
         # White scores: the inverse square root of the information times the score; what a level
         # has no information of, it does not count for.
         found, vectors = np.linalg.eigh(info)
@@ -174,3 +183,12 @@ class _Residuals:
         left = float((self.score**2 / self.curvature).sum() - explained)
         freedom = len(self.score) - rank
         return float(statistic / (left / freedom)) if left > 0 and freedom > 0 else 1.0
+
+
+def by_level(index: NDArray[np.int32], values: FloatArray, levels: int) -> FloatArray:
+    """Sums of the rows of every level, (J, ...), of values (N, ...)."""
+    flat = values.reshape(len(values), -1)
+    out: FloatArray = np.zeros((levels, flat.shape[1]))
+    for number, column in enumerate(flat.T):
+        out[:, number] = np.bincount(index, column, levels)
+    return out.reshape(levels, *values.shape[1:])

@@ -359,7 +359,7 @@ def _nested(
     triangles = []
     for i in range(n):
         triangle = cholesky(couplings[i][i])
-        log_det += _log_det(triangle)
+        log_det += log_determinant(triangle)
         triangles.append(triangle)
         to_root[i] = forward(triangle, to_root[i])
         gram += _gram(to_root[i])
@@ -434,7 +434,7 @@ def _alone(
 
         flat = [x for row in triangle for x in row]
         stacked = [tf.stack(x, 1) for x in turned(white)]
-        return (_log_det(triangle), _gram(stacked), *flat, *stacked), gradient
+        return (log_determinant(triangle), _gram(stacked), *flat, *stacked), gradient
 
     log_det, gram, *rest = found(*(relative[0][a][b] for a, b in pairs), *wide[0])
     triangle: list[Rows] = [[] for _ in range(size)]
@@ -453,7 +453,7 @@ def _cross(products: tf.Tensor) -> list[Rows]:
     return [tf.unstack(row[:, None]) for row in tf.unstack(products)]
 
 
-def _log_det(triangle: list[Rows]) -> tf.Tensor:
+def log_determinant(triangle: list[Rows]) -> tf.Tensor:
     """Of all levels, from Cholesky factors."""
     return 2.0 * sum(tf.reduce_sum(tf.math.log(row[-1]), -1) for row in triangle)
 

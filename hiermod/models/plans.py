@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from hiermod.errors import ModelError
 from hiermod.models import laplace, marginal, program
 from hiermod.models.compress import Arrays, compress, count_equal
+from hiermod.models.conditioning import Conditioned, condition, noncentered
 from hiermod.models.defaults import typical_eta
 from hiermod.models.integrate import block_of, integrate
 from hiermod.models.joint import (
@@ -29,6 +30,7 @@ from hiermod.models.joint import (
     add_log_prob,
     arrays,
     constrain,
+    join,
     log_jacobian,
 )
 from hiermod.models.places import at_values
@@ -67,6 +69,8 @@ class Structure:
         What is integrated out approximately.
     predictor : str
         Source of the linear predictor without it.
+    conditioned : tuple of Conditioned
+        Effects that are sampled by what the data say of them, given the rest.
     """
 
     source: str
@@ -76,6 +80,7 @@ class Structure:
     layout: marginal.Layout | None = None
     laplace: marginal.Block | None = None
     predictor: str = ""
+    conditioned: tuple[Conditioned, ...] = ()
 
     @cached_property
     def sampled(self) -> tuple[Part, ...]:
@@ -88,6 +93,19 @@ class Structure:
     def dimensions(self) -> int:
         """Number of sampled, unconstrained dimensions."""
         return sum(p.size for p in self.sampled)
+
+    def values(self, position: tf.Tensor, data: Data) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        """Of the sampled parts, by identifier, at (chains, dimensions), and the log Jacobian."""
+        found = constrain(self.sampled, position)
+        values = {p.identifier: v for p, v in zip(self.sampled, found, strict=True)}
+        log_det = log_jacobian(self.sampled, position)
+        if self.conditioned:
+            known = program.functions(self.source).scaled(data, values)
+            for one, own in zip(self.conditioned, data["conditioned"], strict=True):
+                name = one.block.identifier
+                values[name], more = one.place(values[name], known, own)
+                log_det += more
+        return values, log_det
 
 
 class Recovered(NamedTuple):
@@ -148,7 +166,7 @@ class Plan:
     def log_density(self) -> Callable[[tf.Tensor, Any], tf.Tensor]:
         """``log_density(position, arguments)``; plans of the same structure share the function."""
         s = self.structure
-        changed = s.layout or s.summed or s.counted
+        changed = s.layout or s.summed or s.counted or s.conditioned
         return _log_density(s) if changed else self.joint.log_density
 
     @property
@@ -178,13 +196,18 @@ class Plan:
     def explain(self, position: FloatArray) -> str:
         """As `Joint.explain`; what is integrated out is looked at where it starts."""
         whole = self.joint.start()[0]
+        position = position.copy()
+        values, _ = self.structure.values(tf.constant(position[None]), self.data)
+        begin = 0
+        for part in self.parts:
+            if part.identifier in {one.block.identifier for one in self.structure.conditioned}:
+                position[begin : begin + part.size] = np.ravel(values[part.identifier])
+            begin += part.size
         whole[self._kept] = position
         found = self.joint.explain(whole)
         if self._kept.all() or not found.startswith(EVERYTHING):
             return found
-        values = constrain(self.parts, tf.constant(position))
-        names = (self.joint.names[p.identifier] for p in self.parts)
-        where = at_values(dict(zip(names, (v.numpy() for v in values), strict=True)))
+        where = at_values({self.joint.names[name]: v.numpy()[0] for name, v in values.items()})
         return f"The log density with {self.notes['integrated']} integrated out is not, {where}."
 
     def keeps(self, draws: int) -> bool:
@@ -206,8 +229,7 @@ class Plan:
         """
         lead = position.shape[:-1]
         flat = position.reshape(-1, position.shape[-1])
-        found = constrain(self.parts, tf.constant(flat))
-        values = {p.identifier: v for p, v in zip(self.parts, found, strict=True)}
+        values, _ = self.structure.values(tf.constant(flat), self.data)
         out = {name: v.numpy() for name, v in values.items()}
         moments: dict[str, tuple[FloatArray, FloatArray]] = {}
         weights = None
@@ -288,6 +310,8 @@ def plan(joint: Joint, *, shortcuts: bool = True, approximate: str | None = None
     ModelError
         If an approximation is asked for that does not exist, or does not fit the model.
     """
+    if any(g.conditioned and not g.noncentered for g in joint.specification.every_group):
+        joint = join(noncentered(joint.specification))
     s = joint.specification
     rows = s.design.n_rows
     structure, data = Structure(joint.source, joint.parts, False), joint.data
@@ -338,6 +362,11 @@ def plan(joint: Joint, *, shortcuts: bool = True, approximate: str | None = None
         if left < rows:
             done = f"{rows:,} rows compressed to {left:,}"
             notes["rows"] = f"{rows:,} compressed to {left:,} with equal predictors"
+    sampled = {p.identifier for p in structure.sampled}
+    conditioned, known = condition(s, sampled)
+    if conditioned:
+        structure = replace(structure, conditioned=conditioned)
+        data = data | {"conditioned": _tensors(known)}
     notes["integrated"] = reason
     called = {p.identifier: p.name for p in s.parameters}
     called |= {g.identifier: ", ".join(map(g.name, g.group.effects)) for g in s.every_group}
@@ -448,8 +477,7 @@ def _log_density(structure: Structure) -> Callable[[tf.Tensor, Any], tf.Tensor]:
 
     def log_density(position: tf.Tensor, arguments: tuple[Data, Data]) -> tf.Tensor:
         data, prior = arguments
-        found = constrain(structure.sampled, position)
-        values = {p.identifier: v for p, v in zip(structure.sampled, found, strict=True)}
+        values, log_det = structure.values(position, data)
         listed = [values.get(p.identifier) for p in structure.parts]
         model = functions.joint_distribution(data, prior).model
         if layout:
@@ -460,10 +488,11 @@ def _log_density(structure: Structure) -> Callable[[tf.Tensor, Any], tf.Tensor]:
             total = tf.reduce_sum(data["count"] * by_row, -1)
         elif structure.laplace:
             total = data["constant"] + laplace.peak(_problem(structure, values, data)).log_density
-        else:
+        elif structure.summed:
             by_row = functions.totals(data, functions.predict(data, values), values)
             total = data["constant"] + tf.reduce_sum(by_row, -1)
-        total += log_jacobian(structure.sampled, position)
-        return add_log_prob(total, model, [*listed, None])
+        else:
+            return add_log_prob(log_det, model, [*listed, tf.identity(data["y"])])
+        return add_log_prob(total + log_det, model, [*listed, None])
 
     return log_density

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keyword
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
@@ -122,6 +122,9 @@ class GroupEffects:
         of: they have the part of the joint distribution.
     first : int
         Number of the first of these effects among the whole.
+    conditioned : bool
+        Whether the sampler may move them by what the data say of each level, in place of a form;
+        see `hiermod.models.conditioning`.
     """
 
     group: Group
@@ -133,6 +136,7 @@ class GroupEffects:
     noncentered: bool
     whole: GroupEffects | None = None
     first: int = 0
+    conditioned: bool = False
 
     @property
     def constant(self) -> bool:
@@ -306,7 +310,8 @@ class Specification(Predictor):
 
     Attributes
     ----------
-    family : Family
+    family, plain : Family
+        With what decorates the response, and without.
     others : tuple of Predictor
         Of the parameters that have a formula of their own.
     auxiliary : tuple of Parameter
@@ -319,6 +324,7 @@ class Specification(Predictor):
     """
 
     family: families.Family
+    plain: families.Family
     others: tuple[Predictor, ...]
     auxiliary: tuple[Parameter, ...]
     response: str
@@ -521,13 +527,17 @@ def specify(
             "every parameter has a constant prior: there is nothing to estimate. Leave one of them "
             f"out of priors=: {', '.join(made)}."
         )
-    forms = _forms(design, plain, chosen[""], outcomes, noncentered)
+    forms, given_forms = _forms(design, plain, chosen[""], outcomes, noncentered)
     grouped: dict[str, list[GroupEffects]] = {name: [] for name, _ in _parts(design)}
     for block in blocks:
         for (name, _), effects in zip(
             block, _effects(block, design, made, identifiers, forms), strict=True
         ):
-            grouped[name].append(effects)
+            group = effects.group
+            bound = effects.whole is not None or group.by is not None or group.zero_sum
+            bound |= group.factor in given_forms or chosen[name].partial
+            free = not bound and name in ("", *outcomes)
+            grouped[name].append(replace(effects, conditioned=free))
     typical = defaults.typical_eta(design, kind, chosen[""])
     mean, *others = (
         Predictor(
@@ -549,6 +559,7 @@ def specify(
     return Specification(
         **{f.name: getattr(mean, f.name) for f in fields(Predictor)},
         family=kind,
+        plain=plain,
         others=tuple(others),
         auxiliary=tuple(made[n] for n in kind.parameters if n not in design.parameters),
         response=identifiers(design.response.name),
@@ -831,11 +842,11 @@ def _forms(
     link: links.Link,
     outcomes: Sequence[str],
     noncentered: bool | Mapping[str, bool] | None,
-) -> dict[str, dict[str, bool]]:
+) -> tuple[dict[str, dict[str, bool]], Collection[str]]:
     """For every predictor, grouping factor and smooth, whether the form is the non-centred one.
 
     What is not given is chosen by the data for the mean, or each of several outcomes, and
-    non-centred for other parameters, of which a level tells less.
+    non-centred for other parameters, of which a level tells less. Beside that, what was given.
     """
     factors = sorted({g.factor for _, part in _parts(design) for g in part.groups})
     factors += [smooth.name for _, part in _parts(design) for smooth in part.smooths]
@@ -869,7 +880,7 @@ def _forms(
         factors = [*(g.factor for g in part.groups), *(smooth.name for smooth in part.smooths)]
         if not given.keys() >= {*factors}:
             out[name] = centring.noncentered(part, kind, own) | given
-    return out
+    return out, given
 
 
 def _effects(

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from hiermod.models.specification import Specification
+from hiermod.models.specification import GroupEffects, Specification
 from hiermod.results.checks import Check
 from hiermod.results.summary import summary
 
@@ -21,7 +21,7 @@ def _head(s: Specification) -> list[tuple[str, str]]:
         rows += f" ({design.dropped:,} dropped for missing values)"
     groups = ", ".join(
         f"{g.group.factor}{' of ' * bool(p.parameter)}{p.parameter} "
-        f"({len(g.group.levels):,} levels, {'non-centred' if g.noncentered else 'centred'})"
+        f"({len(g.group.levels):,} levels{_form(g)})"
         for p in s.predictors
         for g in p.groups
     )
@@ -44,6 +44,11 @@ def _head(s: Specification) -> list[tuple[str, str]]:
         *([("groups", groups)] if groups else []),
         *([("smooths", smooths)] if smooths else []),
     ]
+
+
+def _form(g: GroupEffects) -> str:
+    """In which form effects are sampled that are not conditioned on the data."""
+    return "" if g.conditioned else f", {'non-centred' if g.noncentered else 'centred'}"
 
 
 def _sampler(posterior: xr.Dataset) -> str:

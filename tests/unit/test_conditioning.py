@@ -1,0 +1,154 @@
+"""Effects that the sampler moves by what the data say of them: the density is the same."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow as tf
+
+import hiermod as hm
+from hiermod.models import conditioning
+
+
+def data(rows=240):
+    rng = np.random.default_rng(3)
+    frame = pd.DataFrame({"x": rng.normal(size=rows), "g": rng.integers(0, 12, rows)})
+    frame["h"], frame["f"] = rng.integers(0, 5, rows), rng.choice(list("abc"), rows)
+    frame["w"] = rng.choice([1.0, 2.0], rows)
+    eta = 0.3 + 0.5 * frame["x"] + rng.normal(size=12)[frame["g"]]
+    frame["y"] = eta + rng.normal(0, 0.7, rows)
+    frame["n"] = 1 + frame.index % 4
+    frame["s"] = rng.binomial(frame["n"], 1 / (1 + np.exp(-eta)))
+    frame["k"] = rng.poisson(np.exp(eta))
+    frame["c"] = pd.cut(frame["y"], [-np.inf, -0.5, 0.5, 1.5, np.inf], labels=False) + 1
+    return frame
+
+
+CASES = {
+    "intercepts": ("prop(s, n) ~ x + (1 | g)", "binomial"),
+    "slopes": ("k ~ x + (1 + x | g)", "poisson"),
+    "independent": ("k ~ x + (1 + x || g)", "negbinomial"),
+    "three effects": ("y ~ x + f + (0 + f | g)", "gaussian"),
+    "crossed": ("y ~ x + (1 + x | g) + (1 | h)", "student"),
+    "twice": ("prop(s, n) ~ x + (1 | g) + (0 + x | g)", "binomial"),
+    "no intercept": ("k ~ 0 + f + (1 | g)", "poisson"),
+    "only groups": ("k ~ 0 + (1 | g)", "poisson"),
+    "heavy tails": ('y ~ x + (1 + x | gr(g, dist="student"))', "gaussian"),
+    "ordinal": ("c ~ x + (1 | g)", "cumulative"),
+    "outcomes": ("c ~ x + (1 | g)", "categorical"),
+    "weights and offset": ("weighted(k, w) ~ offset(x) + (1 | g)", "poisson"),
+    "smooth": ("y ~ s(x, k=5) + (1 | g)", "gaussian"),
+    "horseshoe": ("y ~ x + f + (1 | g)", "gaussian", {"common": "horseshoe()"}),
+}
+
+
+def model(case, **options):
+    formula, family, *priors = CASES[case]
+    return hm.model(data(), formula, family=family, priors=priors[0] if priors else None, **options)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_density_is_that_of_the_joint_distribution_and_the_map(case):
+    plan = model(case).plan(shortcuts=False)
+    joint, structure = plan.joint, plan.structure
+    assert structure.conditioned
+    position = tf.constant(np.random.default_rng(1).normal(0, 0.7, (3, plan.dimensions)))
+    names = [p.identifier for p in joint.parts]
+    begins = np.cumsum([0, *(p.size for p in joint.parts)])
+
+    def textbook(position):
+        """The unconstrained position of the joint distribution, effects in their place."""
+        values, _ = structure.values(position, plan.data)
+        pieces = tf.split(position, np.diff(begins), axis=-1)
+        for one in structure.conditioned:
+            name = one.block.identifier
+            size = joint.parts[names.index(name)].size
+            pieces[names.index(name)] = tf.reshape(values[name], [-1, size])
+        return tf.concat(pieces, -1)
+
+    with tf.GradientTape() as tape:
+        tape.watch(position)
+        mapped = textbook(position)
+    jacobian = np.linalg.slogdet(tape.batch_jacobian(mapped, position).numpy())[1]
+    expected = joint.log_density(mapped, joint.arguments).numpy() + jacobian
+    found = plan.log_density(position, plan.arguments).numpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-8)
+    # What is kept of a position is the place in the joint distribution.
+    kept = plan.recover(position.numpy()[None]).values
+    for one in structure.conditioned:
+        name = one.block.identifier
+        part = mapped.numpy()[:, begins[names.index(name)] : begins[names.index(name) + 1]]
+        np.testing.assert_allclose(kept[name].reshape(3, -1), part, rtol=1e-12)
+
+
+@pytest.mark.parametrize("formula", ["y ~ x + (1 | g)", "y ~ x + (1 + x | g)"])
+def test_effects_of_a_gaussian_model_are_standard_normal(formula):
+    """Given the rest, whatever it is, if sigma is the one that the fit has found."""
+    plan = hm.model(data(), formula).plan(shortcuts=False)
+    (one,), (known,) = plan.structure.conditioned, plan.data["conditioned"]
+    rows = np.bincount(data()["g"], minlength=12)
+    sigma = np.sqrt(rows[0] / known["cross"].numpy()[0, 0, 0])
+    names = [p.identifier for p in plan.parts]
+    at = np.cumsum([0, *(p.size for p in plan.parts)])
+    rng = np.random.default_rng(2)
+    for _ in range(3):
+        place = rng.normal(0, 0.8, plan.dimensions)
+        place[at[names.index("sigma")]] = np.log(sigma)
+        effects = slice(at[names.index(one.block.identifier)], None)
+        effects = slice(effects.start, effects.start + one.block.size)
+        moved = np.stack([place, place])
+        moved[0, effects] = 0.0
+        value = plan.log_density(tf.constant(moved), plan.arguments).numpy()
+        assert value[1] - value[0] == pytest.approx(-0.5 * (place[effects] ** 2).sum(), rel=1e-7)
+
+
+def test_the_fit_is_near_the_posterior_of_the_effects():
+    made = hm.model(data(), "k ~ x + (1 | g)", family="poisson")
+    fit = made.fit(seed=1, progress=False)
+    x = made.plan().data["conditioned"][0]
+    variance = 1 / (x["cross"].numpy()[0, 0] + 1 / float(fit.posterior["1|g_sigma"].mean()) ** 2)
+    mean = fit.posterior["1|g"].mean(("chain", "draw")).to_numpy()
+    sd = fit.posterior["1|g"].std(("chain", "draw")).to_numpy()
+    assert sd.min() > 0.8 * np.sqrt(variance).min()
+    assert np.corrcoef(variance * x["pull"].numpy()[0], mean)[0, 1] > 0.97
+    assert fit.check().ok
+
+
+@pytest.mark.parametrize(
+    ("formula", "options", "expected"),
+    [
+        ("k ~ (1 | g) + (1 | h)", {}, ["g", "h"]),
+        ("k ~ (1 | g) + (1 | h)", {"noncentered": {"g": False}}, ["h"]),
+        ("k ~ (1 | g) + (1 | h)", {"noncentered": True}, []),
+        ("k ~ (1 | gr(g, zero_sum=True))", {}, []),
+        ("k ~ (1 | g)", {"link": "sqrt"}, ["g"]),
+        (hm.formula("k ~ (1 | h)", shape="~ (1 | g)"), {"family": "negbinomial"}, ["h"]),
+        (hm.formula("k ~ (1 |p| g)", shape="~ (1 |p| g)"), {"family": "negbinomial"}, []),
+    ],
+)
+def test_which_effects(formula, options, expected):
+    made = hm.model(data(), formula, **({"family": "poisson"} | options))
+    found = made.plan().structure.conditioned
+    assert [one.block.factor for one in found] == expected
+    shown = repr(made).partition("groups")[2].split("\n")[0]
+    assert shown.count("centred") == len(made._joint.specification.every_group) - len(expected) or (
+        "sigma" in shown or "shape" in shown
+    )
+
+
+def test_gaussian_effects_that_are_integrated_out_are_not_conditioned():
+    plan = hm.model(data(), "y ~ x + (1 | g)").plan()
+    assert not plan.structure.conditioned
+
+
+def test_nothing_is_known_where_the_rough_fit_fails(monkeypatch):
+    def broken(self, eta):
+        return np.full_like(eta, np.nan), np.full_like(eta, np.nan)
+
+    made = model("intercepts")
+    monkeypatch.setattr(conditioning.Rows, "derivatives", broken)
+    plan = made.plan()
+    assert plan.structure.conditioned
+    assert not plan.data["conditioned"][0]["cross"].numpy().any()
+    position = np.random.default_rng(1).normal(size=(1, 2, plan.dimensions))
+    kept = plan.recover(position).values["z_g" if "z_g" in plan.joint.names else "u_g"]
+    assert np.array_equal(kept.ravel(), position[..., -12:].ravel())  # the non-centred form
