@@ -844,7 +844,8 @@ def model(
     noncentered : bool or mapping from grouping factor or smooth to bool, optional
         Whether group effects, and coefficients of smooths, are sampled as standard normal values
         that are scaled afterwards (better for little data) or directly (better for much). The
-        posterior is the same. By default chosen for each from its data; the model's repr says how.
+        posterior is the same. By default the sampler moves group effects by what the data say of
+        each level, which is better than either; see docs/sampling.md.
     dropna : bool
         Drop rows with missing values instead of refusing them.
     functions : mapping, optional
