@@ -88,7 +88,10 @@ class _Residuals:
         # The dispersion is one here and estimated later; the mean does not depend on it.
         self._arguments = {
             "data": {"trials": response.trials, "rate": response.rate},
-            **{name: np.array([p.typical]) for name, p in family.parameters.items()},
+            **{
+                name: np.full([1, p.size] if p.size else [1], p.typical)
+                for name, p in family.parameters.items()
+            },
             **{
                 name: evaluate(link.eta, mean=shares(response)).numpy()[np.newaxis]
                 for name, p in family.parameters.items()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
+from numpy.typing import NDArray
 
 from hiermod.errors import ModelError, PriorError, did_you_mean
 from hiermod.models import lean, priors
@@ -31,6 +32,7 @@ SUPPORTS = {
     "probability": (0.0, 1.0),
     "real": (-np.inf, np.inf),
     "ordered": (-np.inf, np.inf),
+    "simplex": (0.0, 1.0),
 }
 
 ETA = np.tile([-2.0, -0.5, 0.5, 2.0], (3, 1))
@@ -86,6 +88,8 @@ def _check_parameter(name: str, parameter: FamilyParameter, where: str) -> None:
         known = did_you_mean(str(parameter.support), SUPPORTS)
         raise ModelError(f"{where}, parameter {name!r}: unknown support. {known}")
     _check_range(parameter.allowed, parameter.support, f"{where}: parameter {name!r}")
+    if parameter.support == "simplex" and parameter.size < 2:
+        raise ModelError(f"{where}: parameter {name!r} is a simplex: give its size, 2 or more.")
     low, high = SUPPORTS[parameter.support]
     if not low <= parameter.typical < high:
         raise ModelError(
@@ -178,9 +182,13 @@ def _arguments(family: Family) -> dict[str, Any]:
     factors = np.array([[1.0], [0.9], [0.8]])
     data = {"trials": tf.fill([4], np.float64(10))}
     between = np.array([[[-1.0, 0.5, 2.0]]])
-    return {"data": data} | {
-        n: between if p.thresholds else factors * p.typical for n, p in family.parameters.items()
-    }
+
+    def of(p: FamilyParameter) -> NDArray[np.float64]:
+        if p.thresholds:
+            return between
+        return np.full((1, 1, p.size), p.typical) if p.size else factors * p.typical
+
+    return {"data": data} | {name: of(p) for name, p in family.parameters.items()}
 
 
 def _try_likelihood(family: Family, link: Link, where: str) -> None:

@@ -26,13 +26,16 @@ class FamilyParameter:
         the smallest response, ``{mean}`` the mean of the response (or of its logarithm),
         ``{per_mean}`` one over it and ``{wide}`` 2.5 times ``{sd}``.
     support : str
-        ``"positive"``, ``"probability"``, ``"real"`` or ``"ordered"``, ascending numbers.
+        ``"positive"``, ``"probability"``, ``"real"``, ``"ordered"``, ascending numbers, or
+        ``"simplex"``, positive ones that sum to 1.
     typical : float
         A value where the density is well behaved.
     thresholds : bool
         Whether there is one for each pair of neighbouring categories of the response.
     links : tuple of str
         Links that its formula can have, the default first; if empty, those of its support.
+    size : int
+        How many numbers it is, which the likelihood takes as a last axis; 0 if it is one number.
     """
 
     prior: str
@@ -40,6 +43,7 @@ class FamilyParameter:
     typical: float = 1.0
     thresholds: bool = False
     links: tuple[str, ...] = ()
+    size: int = 0
 
     @property
     def allowed(self) -> tuple[str, ...]:
@@ -164,6 +168,7 @@ PROBABILITY = ("logit", "probit", "probit_approx", "cloglog", "cauchit")
 LINKS_OF = {
     "real": ("identity",),
     "ordered": ("identity",),
+    "simplex": (),
     "positive": POSITIVE,
     "probability": PROBABILITY,
 }

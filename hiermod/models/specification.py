@@ -66,9 +66,10 @@ class Parameter:
     def elements(self) -> tuple[str, ...]:
         """Names of elements that can have priors of their own, as in summaries: ``f[b]``.
 
-        Ordered numbers share one: sorted draws of it are drawn from their prior.
+        Ordered numbers share one: sorted draws of it are drawn from their prior. So do those that
+        sum to 1.
         """
-        if self.support == "ordered":
+        if self.support in ("ordered", "simplex"):
             return ()
         return tuple(label(f"{self.name}[{name}]") for name in self.labels)
 
@@ -317,7 +318,8 @@ class Specification(Predictor):
     @property
     def thresholds(self) -> Parameter | None:
         """Those between categories, which carry the intercept of the mean."""
-        return next((p for p in self.auxiliary if p.labels), None)
+        known = self.family.parameters
+        return next((p for p in self.auxiliary if known[p.name].thresholds), None)
 
     @property
     def at_means(self) -> dict[str, Predictor]:
@@ -431,6 +433,10 @@ def specify(
                 f"{name!r} has one value for each pair of categories and cannot have a formula: "
                 "what shifts them all is the formula of the response."
             )
+        if kind.parameters[name].size:
+            raise ModelError(
+                f"{name!r} has several values and cannot have a formula: leave {name}= out."
+            )
     chosen = _links(kind, link, design)
     plain, kind = kind, decorations.decorated(kind, chosen[""], design.response)
     for name in set(design.parameters) - set(kind.parameters):
@@ -466,7 +472,7 @@ def specify(
     for name, auxiliary in kind.parameters.items():
         if name not in design.parameters:
             prior, support = rules[""].auxiliary(auxiliary), auxiliary.support
-            labels: tuple[str, ...] = ()
+            labels = tuple(str(k + 1) for k in range(auxiliary.size))
             if auxiliary.thresholds:
                 prior, labels = rules[""].intercept(), design.response.levels[:-1]
             drafts.append(Parameter(name, name, "auxiliary", labels, prior, support=support))

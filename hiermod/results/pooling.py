@@ -110,7 +110,7 @@ def pooling(
     check_probability(probability)
     s = joint.specification
     g = _group(s, factor)
-    if response and (s.thresholds or "theta1" in s.family.parameters):
+    if response and (s.thresholds or s.family.parameters.keys() & {"theta1", "theta"}):
         raise ModelError(
             f"the mean response of family {s.family.name!r} is not that of one linear predictor: "
             "use response=False."
