@@ -842,7 +842,7 @@ def with_sigma(prior="exponential(1)", **options):
         ({"location": False}, "its mean is a probability, which link 'identity' (of values any"),
         ({"parameters": with_sigma(support="unit")}, "unknown support. Allowed: ordered, positive"),
         ({"parameters": with_sigma(support="probability")}, "typical=1 is not inside its support"),
-        ({"parameters": with_sigma(support="simplex")}, "'sigma' is a simplex: give its size, 2 or"),
+        ({"parameters": with_sigma(support="simplex")}, "is a simplex: give its size, 2 or more"),
         ({"totals": 'data["total"] * {mean}'}, "its totals are not sums of its log-likelihood"),
         ({"residual": "sigma"}, "residual is for a normal distribution about the mean"),
         ({"residual": "tau"}, "residual must name a parameter"),
