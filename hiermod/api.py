@@ -252,7 +252,8 @@ class Model:
     def _plot_ppc(self, idata: Any, group: str, options: dict[str, Any]) -> Axes:
         s = self.specification
         if s.family.categories:
-            options = {"levels": s.design.response.levels} | options
+            response = s.design.response
+            options = {"levels": response.levels, "first": int(response.values.min())} | options
         return plots.ppc(idata, s.design.response.name, group=group, **options)
 
     @_known_keywords

@@ -179,6 +179,8 @@ class Response:
         Of a categorical response, of which the values are numbers from 0.
     ordered : bool
         Whether their order means something.
+    lowest : str
+        The first level of the column, observed or not, of a response whose levels have an order.
     positions : int64 array, shape (N,), optional
         Of the rows in the data frame, counted from 0.
     """
@@ -196,6 +198,7 @@ class Response:
     upper: FloatArray | None = None
     levels: tuple[str, ...] = ()
     ordered: bool = False
+    lowest: str = ""
     positions: NDArray[np.int64] | None = None
 
     @property

@@ -136,7 +136,8 @@ def design(
         formula=formula,
         response=replace(
             _response(formula, scope, values=response, trials=response),
-            ordered=response and _in_order(formula, frame),
+            ordered=bool(order := _order(formula, frame) if response else []),
+            lowest=order[0] if order else "",
             positions=used,
         ),
         intercept=formula.intercept,
@@ -491,8 +492,10 @@ def _check_order(formula: Formula, frame: pd.DataFrame) -> None:
             )
 
 
-def _in_order(formula: Formula, frame: pd.DataFrame) -> bool:
-    """Whether the response is a column of categories whose order means something."""
+def _order(formula: Formula, frame: pd.DataFrame) -> list[str]:
+    """All levels of the response, if it is a column of categories whose order means something."""
     node = formula.response.value
     dtype = frame[node.name].dtype if isinstance(node, Name) else None
-    return isinstance(dtype, pd.CategoricalDtype) and bool(dtype.ordered)
+    if not isinstance(dtype, pd.CategoricalDtype) or not dtype.ordered:
+        return []
+    return list(map(str, dtype.categories))

@@ -165,7 +165,7 @@ def _responses(family: Family) -> Any:
     """Responses in the support, shape (responses, 1, 1)."""
     low, high = family.lower, 10.0 if family.trials else family.upper
     if family.categories:
-        y = np.arange(1.0, 5.0)
+        y = np.arange(0.0 if low == 0 else 1.0, 5.0)
     elif family.counts:
         y = np.arange(max(low, 0.0), min(high, 10.0) + 1)
     elif np.isfinite([low, high]).all():

@@ -95,7 +95,7 @@ class Family:
         is: then effects integrate out.
     categories : bool
         Whether the response is one of several ordered categories; the family has thresholds then,
-        in place of an intercept.
+        in place of an intercept. They are numbered from 1, and if ``lower`` is 0, that is a hurdle.
     tails : str
         Expression of the same distribution whose ``log_cdf`` and ``log_survival_function`` are
         finite, with finite gradients, wherever the density is. Empty if there is none: then the
@@ -198,18 +198,19 @@ LOG_NORMAL = "ShiftedLogNormal(loc={mean}, scale=sigma, shift=np.float64(0))"
 BETA = "Beta(logit_mean={logit_mean}, phi=phi)"
 
 
-def _ordinal(name: str, distribution: str, support: str) -> Family:
-    """A family of ordered categories."""
+def _ordinal(name: str, distribution: str, support: str, hurdle: bool = False) -> Family:
+    """A family of ordered categories, and of a hurdle before them."""
     return Family(
         name,
-        f"{distribution}(lambda eta: {{logit_mean}}, threshold, eta, disc)",
+        f"{distribution}(lambda eta: {{logit_mean}}, threshold, eta, disc{', hu' * hurdle})",
         PROBABILITY,
         {
             "threshold": FamilyParameter("normal(0, 2.5)", support, thresholds=True),
             "disc": FamilyParameter("constant(1)"),
+            **({"hu": ZERO} if hurdle else {}),
         },
         counts=True,
-        lower=1,
+        lower=0 if hurdle else 1,
         location=False,
         categories=True,
     )
@@ -501,6 +502,7 @@ _ALL = (
     _ordinal("sratio", "StoppingRatio", "real"),
     _ordinal("cratio", "ContinuationRatio", "real"),
     _ordinal("acat", "AdjacentCategory", "real"),
+    _ordinal("hurdle_cumulative", "HurdleCumulative", "ordered", hurdle=True),
 )
 FAMILIES: dict[str, Family] = {family.name: family for family in _ALL}
 

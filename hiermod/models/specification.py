@@ -474,7 +474,7 @@ def specify(
             prior, support = rules[""].auxiliary(auxiliary), auxiliary.support
             labels = tuple(str(k + 1) for k in range(auxiliary.size))
             if auxiliary.thresholds:
-                prior, labels = rules[""].intercept(), design.response.levels[:-1]
+                prior, labels = rules[""].intercept(), responses.below(kind, design.response)
             drafts.append(Parameter(name, name, "auxiliary", labels, prior, support=support))
     if not drafts:
         raise ModelError("the model has no parameters: add an intercept or a predictor.")

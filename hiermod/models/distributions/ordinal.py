@@ -20,11 +20,14 @@ class Ordinal(Row):
     variable, and by the logit of its distribution function.
     """
 
+    lowest = 1
+
     def __init__(
-        self, logit: Any, threshold: Any, location: Any, disc: Any, name: str = ""
+        self, logit: Any, threshold: Any, location: Any, disc: Any, **parameters: Any
     ) -> None:
         self.logit, self.threshold = logit, tf.convert_to_tensor(threshold, tf.float64)
-        super().__init__(name=name, location=location, disc=disc, each=self.threshold[..., 0])
+        each = self.threshold[..., 0]
+        super().__init__(location=location, disc=disc, each=each, **parameters)
 
     def _latent(self) -> tf.Tensor:
         """Thresholds as seen from the location, (..., K - 1)."""
@@ -35,15 +38,18 @@ class Ordinal(Row):
         """Log probabilities of the categories, (..., K)."""
         raise NotImplementedError
 
+    def _numbers(self) -> tf.Tensor:
+        """The categories."""
+        return tf.range(self.lowest, self.threshold.shape[-1] + 2, dtype=tf.float64)
+
     def _of(self, y: tf.Tensor) -> tf.Tensor:
         """Log probability of categories that there are."""
-        table = self.log_probs()
-        number = tf.range(1, table.shape[-1] + 1, dtype=tf.float64)
+        table, number = self.log_probs(), self._numbers()
         chosen = tf.where(y[..., tf.newaxis] == number, table, tf.zeros_like(table))
         return tf.reduce_sum(chosen, -1)
 
     def _log_prob(self, y: tf.Tensor) -> tf.Tensor:
-        inside = (y >= 1) & (y <= self.threshold.shape[-1] + 1)
+        inside = (y >= self.lowest) & (y <= self.threshold.shape[-1] + 1)
         return tf.where(inside, self._of(y), np.float64(-np.inf))
 
     def probs(self) -> tf.Tensor:
@@ -53,16 +59,14 @@ class Ordinal(Row):
     def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
         below = tf.cumsum(self.probs(), -1)[..., :-1]
         above = self._uniform(n, seed)[..., tf.newaxis] > below
-        return 1.0 + tf.reduce_sum(tf.cast(above, tf.float64), -1)
+        return self.lowest + tf.reduce_sum(tf.cast(above, tf.float64), -1)
 
     def _mean(self) -> tf.Tensor:
-        probs = self.probs()
-        return tf.reduce_sum(probs * tf.range(1, probs.shape[-1] + 1, dtype=tf.float64), -1)
+        return tf.reduce_sum(self.probs() * self._numbers(), -1)
 
     def _variance(self) -> tf.Tensor:
-        probs = self.probs()
-        number = tf.range(1, probs.shape[-1] + 1, dtype=tf.float64)
-        return tf.reduce_sum(probs * (number - self._mean()[..., tf.newaxis]) ** 2, -1)
+        distance = self._numbers() - self._mean()[..., tf.newaxis]
+        return tf.reduce_sum(self.probs() * distance**2, -1)
 
 
 def between_logits(low: tf.Tensor, high: tf.Tensor) -> tf.Tensor:
@@ -95,6 +99,26 @@ class Cumulative(Ordinal):
         )
         end = tf.where(first, -tf.math.softplus(-high), -tf.math.softplus(low))
         return tf.where(first | last, end, inside)
+
+
+class HurdleCumulative(Cumulative):
+    """Zero with the probability `hurdle`, else one of the categories of `Cumulative`."""
+
+    lowest = 0
+
+    def __init__(self, logit: Any, threshold: Any, location: Any, disc: Any, hurdle: Any) -> None:
+        super().__init__(logit, threshold, location, disc, hurdle=hurdle)
+
+    def log_probs(self) -> tf.Tensor:
+        """Log probabilities of zero and the categories, (..., K + 1)."""
+        table, hurdle = super().log_probs(), self.p["hurdle"][..., tf.newaxis]
+        table += tf.math.log1p(-hurdle)
+        return tf.concat([tf.math.log(hurdle) + tf.zeros_like(table[..., :1]), table], -1)
+
+    def _of(self, y: tf.Tensor) -> tf.Tensor:
+        category = super()._of(tf.maximum(y, np.float64(1)))
+        zero, other = tf.math.log(self.p["hurdle"]), tf.math.log1p(-self.p["hurdle"])
+        return tf.where(y == 0, zero, other + category)
 
 
 class StoppingRatio(Ordinal):
