@@ -36,6 +36,9 @@ class FamilyParameter:
         Links that its formula can have, the default first; if empty, those of its support.
     size : int
         How many numbers it is, which the likelihood takes as a last axis; 0 if it is one number.
+    distance : str
+        Of thresholds, the name of another parameter, if that is the distance between neighbours:
+        then the first one alone has a prior. The likelihood takes all thresholds as otherwise.
     """
 
     prior: str
@@ -44,6 +47,7 @@ class FamilyParameter:
     thresholds: bool = False
     links: tuple[str, ...] = ()
     size: int = 0
+    distance: str = ""
 
     @property
     def allowed(self) -> tuple[str, ...]:
@@ -140,6 +144,11 @@ class Family:
                     f"family {self.name!r}, parameter {name!r}: give a FamilyParameter, such as "
                     f"hm.FamilyParameter('exponential(1)'), not {type(parameter).__name__}."
                 )
+
+    @property
+    def distance(self) -> str:
+        """The parameter that is the distance between neighbouring thresholds, if there is one."""
+        return next((p.distance for p in self.parameters.values() if p.distance), "")
 
     @property
     def called(self) -> str:

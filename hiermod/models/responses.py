@@ -59,6 +59,11 @@ def numbered(family: Family, response: Response) -> Response:
     if highest < 2:
         beside = " beside the hurdle" if first == 0 else ""
         raise DataError(f"the response {name} has one category{beside}: there is nothing to model.")
+    if highest < 3 and family.distance:
+        raise DataError(
+            f"the response {name} has two categories, between which there is one threshold: "
+            f"distances need three or more. Use family={family.called!r}."
+        )
     missing = sorted({*range(1, highest + 1)} - {*values.astype(int).tolist()})
     if missing:
         raise DataError(

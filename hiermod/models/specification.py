@@ -322,6 +322,16 @@ class Specification(Predictor):
         return next((p for p in self.auxiliary if known[p.name].thresholds), None)
 
     @property
+    def distance(self) -> Parameter | None:
+        """That between neighbouring thresholds, if `thresholds` is the first one alone."""
+        return next((p for p in self.auxiliary if p.name == self.family.distance), None)
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """Labels of all thresholds."""
+        return responses.below(self.family, self.design.response)
+
+    @property
     def at_means(self) -> dict[str, Predictor]:
         """Names of parameters whose priors speak of the predictors' means, with the predictor."""
         found = {p.intercept.name: p for p in self.predictors if p.intercept and p.centred}
@@ -433,6 +443,11 @@ def specify(
                 f"{name!r} has one value for each pair of categories and cannot have a formula: "
                 "what shifts them all is the formula of the response."
             )
+        if name == kind.distance:
+            raise ModelError(
+                f"{name!r} is the distance between thresholds and cannot have a formula: what "
+                "shifts them all is the formula of the response, what stretches them that of disc."
+            )
         if kind.parameters[name].size:
             raise ModelError(
                 f"{name!r} has several values and cannot have a formula: leave {name}= out."
@@ -475,6 +490,7 @@ def specify(
             labels = tuple(str(k + 1) for k in range(auxiliary.size))
             if auxiliary.thresholds:
                 prior, labels = rules[""].intercept(), responses.below(kind, design.response)
+                labels = labels[:1] if auxiliary.distance else labels
             drafts.append(Parameter(name, name, "auxiliary", labels, prior, support=support))
     if not drafts:
         raise ModelError("the model has no parameters: add an intercept or a predictor.")
@@ -932,6 +948,8 @@ def prior_table(specification: Specification) -> pd.DataFrame:
             continue  # steps, which are made of what has priors
         if not source.startswith("default"):
             source = "yours" if source == p.name else f"yours, from {source!r}"
+        if s.distance and p is s.thresholds:
+            source += "; of the first"
         if p.name in at_means:
             source += "; at predictors' means" if at_means[p.name] else "; at predictors = 0"
         rows.append({"parameter": p.name, "class": p.kind, "prior": p.prior.text, "source": source})

@@ -1,6 +1,7 @@
 """Ordered categories: densities, thresholds, counted rows, bad input."""
 
 import itertools
+from dataclasses import replace
 
 import mpmath
 import numpy as np
@@ -405,6 +406,109 @@ def test_bad_input_of_a_hurdle(y, says):
     with pytest.raises(hm.DataError) as info:
         hm.model(pd.DataFrame({"y": y, "x": [0, 1, 0, 1]}), "y ~ x", family="hurdle_cumulative")
     assert says in str(info.value)
+
+
+EQUIDISTANT = hm.ordinal("cumulative", threshold="equidistant")
+
+
+@pytest.mark.parametrize("center", [True, False])
+def test_the_density_with_equidistant_thresholds(frame, center):
+    priors = {"x": "normal(0, 1)", "threshold": "normal(-1, 2)", "delta": "exponential(3)"}
+    model = hm.model(frame, "y ~ x", family=EQUIDISTANT, center=center, priors=priors)
+    x, first, delta = 0.7, -0.4, 1.3
+    values = {"x": x, "threshold": [first], "delta": delta, "disc": 1.0}
+    given = [tf.constant(np.asarray(values[p.identifier])) for p in model._joint.parts]
+    parts = model._joint.distribution.model
+    likely = parts[-1](*reversed(given)).log_prob(model._joint.data["y"])
+    by_row = x * (frame["x"] - frame["x"].mean() * center)
+    edges = np.array([-np.inf, *(first + delta * np.arange(3)), np.inf])
+    y = frame["y"].to_numpy()
+    rows = np.log(special.expit(edges[y] - by_row) - special.expit(edges[y - 1] - by_row))
+    assert float(likely) == pytest.approx(rows.sum(), rel=1e-10)
+    expected = [stats.norm.logpdf(x), stats.norm(-1, 2).logpdf(first),
+                stats.expon.logpdf(delta, scale=1 / 3)]  # fmt: skip
+    found = [float(part.log_prob(v)) for part, v in zip(parts[:3], given, strict=False)]
+    assert found == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", ORDINAL)
+def test_what_is_reported_with_equidistant_thresholds(name, frame):
+    first = int(FAMILIES[name].lower)
+    family = hm.ordinal(name, threshold="equidistant")
+    model = hm.model(frame.assign(y=frame["y"] + first - 1), "y ~ x + (1 | g)", family=family)
+    below = ["1", "2", "3"] if first else ["1", "2"]
+    prior = model.sample_prior(5, seed=1)["prior"]
+    prior = prior.to_dataset() if hasattr(prior, "to_dataset") else prior
+    assert list(prior["threshold_dim"].to_numpy()) == below
+    distance = prior["threshold"].diff("threshold_dim") - prior["delta"]
+    np.testing.assert_allclose(distance, 0, atol=1e-12)
+    positive = name in ("cumulative", "hurdle_cumulative")
+    assert bool((prior["delta"] > 0).all()) == positive
+    # The same rows as with flexible thresholds at these places.
+    flexible = hm.model(frame.assign(y=frame["y"] + first - 1), "y ~ x + (1 | g)", family=name)
+    assert flexible.specification.thresholds.labels == tuple(below)
+    for quantity in (fitted, log_likelihood):
+        np.testing.assert_allclose(
+            quantity(model._joint, prior), quantity(flexible._joint, prior), rtol=1e-9, atol=1e-12
+        )
+    scope: dict = {}
+    exec(model.code(), scope)
+    drawn = model.joint.sample(2, seed=tf.constant([1, 2], tf.int32))
+    np.testing.assert_array_equal(scope["joint"].log_prob(drawn), model.joint.log_prob(drawn))
+    plan = model.plan()
+    start = tf.constant(plan.start()[0][None])
+    assert np.isfinite(plan.log_density(start, plan.arguments)).all()
+
+
+def test_equidistant_thresholds_are_found():
+    rng = np.random.default_rng(4)
+    x = rng.normal(3, 1, 600)
+    latent = 0.8 * x + rng.logistic(size=600)
+    data = pd.DataFrame({"x": x, "y": np.searchsorted(np.arange(0.5, 6, 1.1), latent) + 1})
+    fit = hm.fit(data, "y ~ x", family=EQUIDISTANT, chains=2, seed=1, progress=False)
+    flexible = hm.fit(data, "y ~ x", family="cumulative", chains=2, seed=1, progress=False)
+    assert fit.check().ok
+    found, other = fit.posterior, flexible.posterior
+    for name, value in {"x": 0.8, "delta": 1.1}.items():
+        assert abs(float(found[name].mean()) - value) < 4 * float(found[name].std())
+    sizes = ("chain", "draw")
+    distance = found["threshold"].mean(sizes) - other["threshold"].mean(sizes)
+    assert (np.abs(distance) < 2 * other["threshold"].std(sizes)).all()
+    assert {"threshold[1]", "threshold[5]", "delta"} < set(fit.summary().index)
+    assert {"threshold[5]", "delta"} < set(fit.sensitivity().index)
+    table = fit.model.priors
+    assert table.loc["threshold", "source"] == "default; of the first; at predictors' means"
+    assert table.loc["delta", "prior"] == "exponential(1)"
+    text = str(fit.model.equations())
+    assert "y[i] ~ cumulative_logit(mu[i], threshold, disc)" in text
+    assert "threshold at means[1] ~ normal(0, 2.5)" in text
+    assert "threshold[k] = threshold[1] + (k - 1) * delta" in text
+
+
+def test_a_constant_first_threshold(frame):
+    model = hm.model(frame, "y ~ 1", family=EQUIDISTANT, priors={"threshold": "constant(-1)"})
+    prior = model.sample_prior(5, seed=1)["prior"]
+    assert "constant" not in prior["threshold"].attrs
+    assert (prior["threshold"][..., 0] == -1).all()
+    named = hm.model(frame, "y ~ 1", family=EQUIDISTANT, priors={"threshold[1]": "normal(-2, 1)"})
+    assert "threshold[1] ~ normal(-2, 1)" in str(named.equations())
+
+
+def test_kinds_of_thresholds():
+    assert hm.ordinal("acat") is FAMILIES["acat"]
+    assert hm.ordinal(EQUIDISTANT, threshold="equidistant") is EQUIDISTANT
+    with pytest.raises(hm.ModelError, match="'gaussian' has no ordered categories"):
+        hm.ordinal("gaussian", threshold="equidistant")
+    with pytest.raises(hm.ModelError, match="must be 'flexible' or 'equidistant', not 'even'"):
+        hm.ordinal("acat", threshold="even")
+    frame = pd.DataFrame({"y": [1, 2, 3, 1], "x": [0.0, 1.0, 2.0, 4.0]})
+    with pytest.raises(hm.ModelError, match="'delta' is the distance between thresholds"):
+        hm.model(frame, hm.formula("y ~ x", delta="~ x"), family=EQUIDISTANT)
+    with pytest.raises(hm.DataError, match=r"two categories.*Use family='cumulative'"):
+        hm.model(frame.assign(y=[1, 2, 1, 1]), "y ~ x", family=EQUIDISTANT)
+    parameters = {n: p for n, p in EQUIDISTANT.parameters.items() if n != "delta"}
+    with pytest.raises(hm.ModelError, match="distance must name a parameter, not 'delta'"):
+        hm.model(frame, "y ~ x", family=replace(EQUIDISTANT, parameters=parameters))
 
 
 @pytest.mark.parametrize(
