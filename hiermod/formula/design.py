@@ -175,6 +175,8 @@ class Response:
         Upper ends of the intervals.
     lower, upper : float64 array, shape (N,), optional
         Bounds outside of which a response is not observed at all.
+    decided : bool
+        Whether the values are times of decisions, negative for those at the lower boundary.
     levels : tuple of str
         Of a categorical response, of which the values are numbers from 0.
     ordered : bool
@@ -196,6 +198,7 @@ class Response:
     y2: FloatArray | None = None
     lower: FloatArray | None = None
     upper: FloatArray | None = None
+    decided: bool = False
     levels: tuple[str, ...] = ()
     ordered: bool = False
     lowest: str = ""

@@ -82,7 +82,9 @@ class _Residuals:
         response = design.response
         if link.partial:  # a step could leave its range; what levels tell hardly depends on it
             link = LINKS[family.links[0]]
-        if link.name == "identity":  # a location is about as well known as a mean
+        if (
+            link.name == "identity" and not family.decisions
+        ):  # a location is about as well known as a mean
             family = families.FAMILIES["gaussian"]
         self._text = families.likelihood(family, link)
         # The dispersion is one here and estimated later; the mean does not depend on it.

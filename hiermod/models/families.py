@@ -100,6 +100,9 @@ class Family:
     categories : bool
         Whether the response is one of several ordered categories; the family has thresholds then,
         in place of an intercept. They are numbered from 1, and if ``lower`` is 0, that is a hurdle.
+    decisions : bool
+        Whether the response is the time of a decision, negative for one at the lower boundary, and
+        the mean a drift.
     tails : str
         Expression of the same distribution whose ``log_cdf`` and ``log_survival_function`` are
         finite, with finite gradients, wherever the density is. Empty if there is none: then the
@@ -135,6 +138,7 @@ class Family:
     residual: str = ""
     tails: str = ""
     categories: bool = False
+    decisions: bool = False
 
     def __post_init__(self) -> None:
         """Refuse parameters that are something else."""
@@ -283,6 +287,17 @@ _ALL = (
         "ExGaussian(mean={mean}, scale=sigma, beta=beta)",
         REAL,
         {"sigma": SIGMA, "beta": FamilyParameter("exponential({per_sd})")},
+    ),
+    Family(
+        "wiener",
+        "Wiener(drift={mean}, boundary=bs, shift=ndt, bias=bias)",
+        ("identity",),
+        {
+            "bs": FamilyParameter("gamma(2, 1)"),
+            "ndt": FamilyParameter("uniform(0, {least})", typical=0.0),
+            "bias": FamilyParameter("beta(1, 1)", "probability", typical=0.5),
+        },
+        decisions=True,
     ),
     Family(
         "von_mises",

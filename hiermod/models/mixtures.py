@@ -136,7 +136,7 @@ def _check(parts: Sequence[Family], order: str) -> None:
                 f"family {family.name!r} cannot be part of a mixture: it is one. Give all "
                 "components to one hm.mixture()."
             )
-        if family.links[0] not in SUPPORTS or family.categories:
+        if family.links[0] not in SUPPORTS or family.categories or family.decisions:
             raise ModelError(f"family {family.name!r} cannot be part of a mixture.")
     for other in parts[1:]:
         if order == "mu" and one != other:

@@ -108,6 +108,16 @@ def check(family: Family, response: Response) -> None:
         raise DataError(
             f"the response {name} is {values[0]:g} in every row: there is nothing to model."
         )
+    if family.decisions != response.decided:
+        if response.decided:
+            raise ModelError(
+                f"dec() gives decisions, which are for family 'wiener', not {family.name!r}: leave "
+                "it out."
+            )
+        raise ModelError(
+            f"family {family.name!r} needs the decisions: write decided({name}, choice) or "
+            f"{name} | dec(choice), where the choice is 'lower' or 'upper' (0 or 1)."
+        )
     if family.trials and trials is None:
         raise ModelError(
             f"family {family.name!r} needs the number of trials: write prop({name}, n) or "

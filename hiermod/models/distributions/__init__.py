@@ -13,6 +13,7 @@ from hiermod.models.distributions import (
     compound,
     counts,
     decorated,
+    diffusion,
     ordinal,
     positive,
     real,
@@ -24,7 +25,7 @@ __all__ = ["KNOWN", "OWN", "Outwards", "StickBreaking", "onto", "sum_to_zero"]
 
 KNOWN: dict[str, Any] = {
     name: thing
-    for module in (bijectors, row, real, positive, counts, compound, ordinal, decorated)
+    for module in (bijectors, row, real, positive, counts, compound, ordinal, diffusion, decorated)
     for name, thing in vars(module).items()
     if getattr(thing, "__module__", "") == module.__name__
 }
