@@ -24,7 +24,7 @@ from hiermod.errors import (
     PriorError,
     SamplingError,
 )
-from hiermod.models import Family, FamilyParameter, mixture
+from hiermod.models import Family, FamilyParameter, mixture, ordinal
 
 __version__ = "0.1.0"
 
@@ -47,6 +47,7 @@ __all__ = [
     "load_data",
     "mixture",
     "model",
+    "ordinal",
     "resume",
     "sample",
 ]

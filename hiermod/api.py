@@ -251,9 +251,11 @@ class Model:
 
     def _plot_ppc(self, idata: Any, group: str, options: dict[str, Any]) -> Axes:
         s = self.specification
-        if s.family.categories or s.family.columns:
-            response = s.design.response
-            options = {"levels": response.columns or response.levels} | options
+        response, options = s.design.response, dict(options)
+        if s.family.columns:
+            options.setdefault("levels", response.columns)
+        elif s.family.categories:
+            options = {"levels": response.levels, "first": int(response.values.min())} | options
         return plots.ppc(idata, s.design.response.name, group=group, **options)
 
     @_known_keywords

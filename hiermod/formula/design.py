@@ -175,10 +175,14 @@ class Response:
         Upper ends of the intervals.
     lower, upper : float64 array, shape (N,), optional
         Bounds outside of which a response is not observed at all.
+    decided : bool
+        Whether the values are times of decisions, negative for those at the lower boundary.
     levels : tuple of str
         Of a categorical response, of which the values are numbers from 0.
     ordered : bool
         Whether their order means something.
+    lowest : str
+        The first level of the column, observed or not, of a response whose levels have an order.
     positions : int64 array, shape (N,), optional
         Of the rows in the data frame, counted from 0.
     columns : tuple of str
@@ -196,8 +200,10 @@ class Response:
     y2: FloatArray | None = None
     lower: FloatArray | None = None
     upper: FloatArray | None = None
+    decided: bool = False
     levels: tuple[str, ...] = ()
     ordered: bool = False
+    lowest: str = ""
     positions: NDArray[np.int64] | None = None
     columns: tuple[str, ...] = ()
 

@@ -45,6 +45,7 @@ _ADDITIONS: dict[str, dict[str, str]] = {
     "se": {"": "se", "sigma": "keeps_sigma"},
     "cens": {"": "status", "y2": "y2"},
     "trunc": {"lb": "lower", "ub": "upper"},
+    "dec": {"": "decision"},
 }
 """What may follow the bar of ``y | trials(n)``: its arguments by keyword, as fields of the
 response; a nameless one must be given."""
@@ -58,6 +59,7 @@ _AROUND = {
     "se": "se",
     "censored": "cens",
     "truncated": "trunc",
+    "decided": "dec",
 }
 """What may stand around the response, ``prop(y, n)``, as the addition that it is."""
 _USAGE = {
@@ -68,6 +70,7 @@ _USAGE = {
     "se": "Write se(y, s), or y | se(s); with sigma=True, sigma is kept.",
     "cens": "Write censored(y, status), or y | cens(status); with intervals (status, y2).",
     "trunc": "Write truncated(y, lb=0, ub=9), or y | trunc(lb=0, ub=9); one of them is enough.",
+    "dec": "Write decided(y, choice), or y | dec(choice), with the boundary that was reached.",
 }
 _LEFT_ONLY = (*_AROUND, *_ADDITIONS)
 _FLAGS = {"True": True, "TRUE": True, "False": False, "FALSE": False}
@@ -199,8 +202,8 @@ class _Reader:
             if node.function in _ADDITIONS:
                 return [node]
             self.reject(node)
-        hint = "Write y | trials(n), rate(e), weights(w), frequency(n), se(s), cens(status) or "
-        hint += "trunc(lb=0), joined by '+'."
+        hint = "Write y | trials(n), rate(e), weights(w), frequency(n), se(s), cens(status), "
+        hint += "dec(choice) or trunc(lb=0), joined by '+'."
         fail(self.source, node, "not a response addition", hint)
 
     def decorated(

@@ -136,7 +136,8 @@ def design(
         formula=formula,
         response=replace(
             _response(formula, scope, values=response, trials=response),
-            ordered=response and _in_order(formula, frame),
+            ordered=bool(order := _order(formula, frame) if response else []),
+            lowest=order[0] if order else "",
             positions=used,
         ),
         intercept=formula.intercept,
@@ -429,9 +430,12 @@ def _response(formula: Formula, scope: Scope, *, values: bool, trials: bool) -> 
         if (node := getattr(part, name)) is not None:
             readable = trials or not node.names()
             given[name] = _numbers(node, what, scope) if readable else np.ones(n_rows)
+    if values and part.decision is not None:
+        numbers = _signed(part.name, numbers, part.decision, scope)
     return Response(
         label(part.name),
         numbers,
+        decided=part.decision is not None,
         keeps_sigma=part.keeps_sigma,
         levels=tuple(map(str, levels or ())),
         columns=tuple(node.text for node in part.columns),
@@ -464,19 +468,50 @@ STATUS = {"none": 0.0, "left": -1.0, "right": 1.0, "interval": 2.0}
 
 def _status(node: Node, scope: Scope) -> FloatArray:
     """The number of the status of every row, shape (N,)."""
+    return _coded(
+        node,
+        scope,
+        STATUS,
+        f"the status {node.text!r} must be 'none', 'left', 'right' or 'interval' (0, -1, 1 or 2)",
+        "Write censored(y, status), or censored(y, status, y2) with the upper ends of intervals.",
+    )
+
+
+DECISIONS = {"lower": 0.0, "upper": 1.0}
+"""Which boundary was reached, and the number of it, as in brms."""
+
+
+def _signed(name: str, times: FloatArray, node: Node, scope: Scope) -> FloatArray:
+    """Times of decisions, negative for those at the lower boundary, shape (N,)."""
+    upper = _coded(
+        node,
+        scope,
+        DECISIONS,
+        f"the decision {node.text!r} must be 'lower' or 'upper' (0 or 1)",
+        "Write decided(y, choice), or y | dec(choice).",
+    )
+    rows = np.flatnonzero(times <= 0)
+    if len(rows):
+        raise DataError(
+            f"{name} must be times of decisions, above 0: row {rows[0]} has {times[rows[0]]:g} "
+            "(rows counted from 0)."
+        )
+    return np.where(upper == 1, times, -times)
+
+
+def _coded(
+    node: Node, scope: Scope, codes: dict[str, float], message: str, hint: str
+) -> FloatArray:
+    """The numbers of words, or such numbers themselves, of every row, shape (N,)."""
     value = node.evaluate(scope)
     value = value if isinstance(value, pd.Series) else pd.Series(value, range(len(scope.data)))
-    known: dict[Any, float] = {key: n for word, n in STATUS.items() for key in (word, n)}
+    known: dict[Any, float] = {key: n for word, n in codes.items() for key in (word, n)}
     numbers = value.astype(object).map(known).to_numpy(np.float64)
     rows = np.flatnonzero(np.isnan(numbers))
     if len(rows):
         shown = ", ".join(f"row {r} has {value.iloc[r]}" for r in rows[:3])
         more = f" and {len(rows) - 3} more" if len(rows) > 3 else ""
-        raise DataError(
-            f"the status {node.text!r} must be 'none', 'left', 'right' or 'interval' (0, -1, 1 or "
-            f"2): {shown}{more} (rows counted from 0). Write censored(y, status), or "
-            "censored(y, status, y2) with the upper ends of intervals."
-        )
+        raise DataError(f"{message}: {shown}{more} (rows counted from 0). {hint}")
     return numbers
 
 
@@ -523,8 +558,10 @@ def _check_order(formula: Formula, frame: pd.DataFrame) -> None:
             )
 
 
-def _in_order(formula: Formula, frame: pd.DataFrame) -> bool:
-    """Whether the response is a column of categories whose order means something."""
+def _order(formula: Formula, frame: pd.DataFrame) -> list[str]:
+    """All levels of the response, if it is a column of categories whose order means something."""
     node = formula.response.value
     dtype = frame[node.name].dtype if isinstance(node, Name) else None
-    return isinstance(dtype, pd.CategoricalDtype) and bool(dtype.ordered)
+    if not isinstance(dtype, pd.CategoricalDtype) or not dtype.ordered:
+        return []
+    return list(map(str, dtype.categories))

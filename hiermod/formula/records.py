@@ -28,6 +28,8 @@ class ResponsePart:
         How a row is censored, and the upper end of its interval.
     lower, upper : Node, optional
         Between which bounds responses are observed at all.
+    decision : Node, optional
+        Which boundary was reached, of a response that is the time that took.
     """
 
     value: Node
@@ -42,6 +44,7 @@ class ResponsePart:
     y2: Node | None = None
     lower: Node | None = None
     upper: Node | None = None
+    decision: Node | None = None
 
     @property
     def name(self) -> str:
@@ -51,7 +54,7 @@ class ResponsePart:
     def nodes(self) -> list[Node]:
         """The expressions of the left-hand side."""
         sizes = (self.trials, self.rate, self.weights, self.frequency)
-        given = (*sizes, self.se, self.status, self.y2, self.lower, self.upper)
+        given = (*sizes, self.se, self.status, self.y2, self.lower, self.upper, self.decision)
         return [*(self.columns or [self.value]), *(node for node in given if node is not None)]
 
 

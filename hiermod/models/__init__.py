@@ -9,6 +9,7 @@ from hiermod.models.mixtures import mixture
 from hiermod.models.pinned import JointDistributionPinned, Pinned
 from hiermod.models.plans import Plan, plan
 from hiermod.models.specification import Specification, prior_table, specify
+from hiermod.models.thresholds import ordinal
 
 __all__ = [
     "Density",
@@ -24,6 +25,7 @@ __all__ = [
     "equations",
     "join",
     "mixture",
+    "ordinal",
     "plan",
     "prior_table",
     "specify",

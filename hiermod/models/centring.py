@@ -93,21 +93,27 @@ class Rows:
         response = design.response
         if link.partial:  # a step could leave its range; what levels tell hardly depends on it
             link = LINKS[family.links[0]]
-        if link.name == "identity":  # a location is about as well known as a mean
-            family = families.FAMILIES["gaussian"]
+        y, weights = response.values, np.ones(design.n_rows)
+        weights = weights if response.weights is None else response.weights
+        if family.log_scale:  # the zeros of a hurdle say nothing
+            y, weights = np.log(np.where(y > 0, y, 1.0)), weights * (y > 0)
+        if link.name == "identity" and not family.decisions:
+            family = families.FAMILIES["gaussian"]  # a location is about as well known as a mean
         self._text = families.likelihood(family, link)
         # The dispersion is one here and estimated later; the mean does not depend on it.
         self._arguments = {
             "data": {"trials": response.trials, "rate": response.rate},
-            **{name: np.array([p.typical]) for name, p in family.parameters.items()},
+            **{
+                name: np.full([1, p.size] if p.size else [1], p.typical)
+                for name, p in family.parameters.items()
+            },
             **{
                 name: evaluate(link.eta, mean=shares(response)).numpy()[np.newaxis]
                 for name, p in family.parameters.items()
                 if p.thresholds
             },
         }
-        self._y = tf.constant(response.values)
-        self._weights = np.ones(design.n_rows) if response.weights is None else response.weights
+        self._y, self._weights = tf.constant(y), weights
         self.dispersion = bool(family.parameters) and not family.categories
 
     def derivatives(self, eta: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
+from numpy.typing import NDArray
 
 from hiermod.errors import ModelError, PriorError, did_you_mean
 from hiermod.models import lean, priors
@@ -31,6 +32,7 @@ SUPPORTS = {
     "probability": (0.0, 1.0),
     "real": (-np.inf, np.inf),
     "ordered": (-np.inf, np.inf),
+    "simplex": (0.0, 1.0),
 }
 
 ETA = np.tile([-2.0, -0.5, 0.5, 2.0], (3, 1))
@@ -67,6 +69,8 @@ def check(family: Family, taken: Collection[str]) -> None:
         )
     for name, parameter in family.parameters.items():
         _check_parameter(name, parameter, where)
+    if family.distance and family.distance not in family.parameters:
+        raise ModelError(f"{where}: distance must name a parameter, not {family.distance!r}.")
     for what in ("likelihood", "totals"):
         if getattr(family, what):
             _check_text(family, what, f"{where}: its {what} {getattr(family, what)!r}")
@@ -86,6 +90,8 @@ def _check_parameter(name: str, parameter: FamilyParameter, where: str) -> None:
         known = did_you_mean(str(parameter.support), SUPPORTS)
         raise ModelError(f"{where}, parameter {name!r}: unknown support. {known}")
     _check_range(parameter.allowed, parameter.support, f"{where}: parameter {name!r}")
+    if parameter.support == "simplex" and parameter.size < 2:
+        raise ModelError(f"{where}: parameter {name!r} is a simplex: give its size, 2 or more.")
     low, high = SUPPORTS[parameter.support]
     if not low <= parameter.typical < high:
         raise ModelError(
@@ -143,7 +149,7 @@ def _check_text(family: Family, what: str, where: str) -> None:
         known = did_you_mean(name, allowed - {"eta"})
         raise ModelError(f"{where} has an unknown name {name!r}. {known}")
     for name in family.parameters:
-        if what == "likelihood" and name not in named:
+        if what == "likelihood" and name not in named | {family.distance}:
             raise ModelError(f"{where} does not depend on the parameter {name!r}.")
     kinds = [n for n in vars(lean.distributions) if n[0].isupper()]
     of_tfd = {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute) and _is_tfd(n.value)}
@@ -161,7 +167,7 @@ def _responses(family: Family) -> Any:
     """Responses in the support, shape (responses, 1, 1)."""
     low, high = family.lower, 10.0 if family.trials else family.upper
     if family.categories:
-        y = np.arange(1.0, 5.0)
+        y = np.arange(0.0 if low == 0 else 1.0, 5.0)
     elif family.counts:
         y = np.arange(max(low, 0.0), min(high, 10.0) + 1)
     elif np.isfinite([low, high]).all():
@@ -178,9 +184,13 @@ def _arguments(family: Family) -> dict[str, Any]:
     factors = np.array([[1.0], [0.9], [0.8]])
     data = {"trials": tf.fill([4], np.float64(10))}
     between = np.array([[[-1.0, 0.5, 2.0]]])
-    return {"data": data} | {
-        n: between if p.thresholds else factors * p.typical for n, p in family.parameters.items()
-    }
+
+    def of(p: FamilyParameter) -> NDArray[np.float64]:
+        if p.thresholds:
+            return between
+        return np.full((1, 1, p.size), p.typical) if p.size else factors * p.typical
+
+    return {"data": data} | {name: of(p) for name, p in family.parameters.items()}
 
 
 def _try_likelihood(family: Family, link: Link, where: str) -> None:

@@ -61,7 +61,7 @@ def _own(body: str) -> list[str]:
             if name not in used and re.search(rf"(?<![.\w]){name}\b[(),]", text)
         }
         used |= new
-    types = re.compile(r"(: | -> )(Any|None|tf\.\w+|tuple\[[^]]*\]|bool|float)(?=[,):]| =)")
+    types = re.compile(r"(: | -> )(Any|None|tf\.\w+|tuple\[[^]]*\]|bool|float)(?=[,):\n]| =)")
     return [
         types.sub("", source)
         .replace(" = None)", "=None)")

@@ -128,11 +128,13 @@ def condition(
         if not numbers:
             continue
         parts = (*((p.intercept,) if p.intercept else ()), *p.common)
-        names = tuple((c.identifier, bool(c.labels)) for c in parts)
+        names = tuple((c.identifier, bool(c.labels)) for c in parts if c.identifier in sampled)
+        # Coefficients that are integrated out stay where the fit has them.
+        kept = [c.identifier in sampled for c in parts for _ in c.labels or [""]]
         fit = _Fit(*_likelihood(s, p), p)
         for i in numbers:
             found.append(Conditioned(block_of(p.groups[i]), names))
-            made.append(fit.arrays(i))
+            made.append(fit.arrays(i, np.array(kept, bool)))
     return tuple(found), made
 
 
@@ -229,18 +231,18 @@ class _Fit:
         info = by_level(group.index, weighted[:, :, None] * z[:, None, :], levels)
         return info, by_level(group.index, self.score[:, None] * z, levels)
 
-    def arrays(self, number: int) -> dict[str, FloatArray]:
-        """The arrays of a group, see `condition`."""
+    def arrays(self, number: int, kept: NDArray[np.bool_]) -> dict[str, FloatArray]:
+        """The arrays of a group, with the coefficients that are kept; see `condition`."""
         group = self.groups[number]
         info, score = self._of_levels(number, group)
         pull = np.einsum("jkl,jl->jk", info, self.u[number]) + score
-        x = self.x[:, : self.size]
+        x = self.x[:, : self.size][:, kept]
         weighted = (self.weight[:, None] * group.Z)[:, None, :] * x[:, :, None]
         columns = by_level(group.index, weighted, len(group.levels))
         made = {
             "cross": np.moveaxis(info, 0, -1),
             "pull": pull.T,
             "columns": np.moveaxis(columns, 0, -1),
-            "centre": self.beta[: self.size],
+            "centre": self.beta[: self.size][kept],
         }
         return {name: np.ascontiguousarray(v) for name, v in made.items()}

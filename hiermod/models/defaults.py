@@ -11,6 +11,8 @@ its standard deviation; the rule of rstanarm's `get_scale_value`):
   scale, or normal(0, 1.5 s) for probabilities, which is nearly flat on (0, 1) (McElreath 2020,
   section 11.1); without centring, its variance includes what the slopes' priors add at
   predictors = 0;
+- a drift between two boundaries: as a coefficient on the logit scale, with m = 0 and s = 1, which
+  is for times in seconds;
 - thresholds between ordered categories: as an intercept, with 2.5 s and an offset's mean for m;
 - without an intercept, the coefficients of an index variable or full-rank factor have the prior of
   an intercept; if there is none, s becomes sqrt(s^2 + m^2), for something else must reach m;
@@ -78,7 +80,9 @@ class Defaults:
         y = family.scaled(values if exposure is None else values / exposure)
         spread = float(np.std(y)) or 1.0
         probability = not family.location
-        unit = float(evaluate(link.unit, mean=typical_mean(design, family, link), sd=spread))
+        unit = 1.0
+        if not family.decisions:
+            unit = float(evaluate(link.unit, mean=typical_mean(design, family, link), sd=spread))
         location = typical_eta(design, family, link) if family.location else 0.0
         if family.categories == "ordered":  # thresholds are on the other side of the equation
             location = 0.0 - typical_eta(design, family, link)
@@ -89,7 +93,7 @@ class Defaults:
             location,
             unit,
             spread,
-            float(design.response.values.min()),
+            float((np.abs(values) if family.decisions else values).min()),
             float(np.mean(y)),
             probability,
             intercept_scale=_intercept_scale(design, wide, unit, center),
@@ -206,7 +210,7 @@ def typical_eta(design: Design, family: Family, link: Link) -> float:
         return 0.0
     if family.categories:  # their thresholds carry the level
         return 0.0 if design.offset is None else -float(np.mean(design.offset))
-    mean = typical_mean(design, family, link)
+    mean = 0.0 if family.decisions else typical_mean(design, family, link)
     offset = 0.0 if design.offset is None else float(np.mean(design.offset))
     return float(evaluate(link.eta, mean=mean)) - offset
 

@@ -270,7 +270,8 @@ def _lines(s: Specification, n: _Text | _Latex) -> Iterator[tuple[str, str, str]
     of_row = {"": n.mean(s)} | {p.parameter: n.column(p.parameter) for p in s.others}
     known = of_row | {p.name: n.parameter(p) for p in s.auxiliary}
     arguments = [n.trials()] if s.family.trials else []
-    response, names = s.design.response, list(s.family.parameters)
+    response = s.design.response
+    names = [name for name in s.family.parameters if name != s.family.distance]
     if response.rate is not None:
         exposed = ("", *(name for name in names if name == "shape"))
         known |= {name: f"{n.column('exposure')}{n.times}{known[name]}" for name in exposed}
@@ -312,7 +313,13 @@ def _lines(s: Specification, n: _Text | _Latex) -> Iterator[tuple[str, str, str]
                 yield n.element(left, label), *_prior(prior, n)
         else:
             sign, right = _prior(p.prior, n)
+            first = s.distance is not None and p is s.thresholds
+            left = n.element(left, p.labels[0]) if first else left
             yield left, sign, right + n.note("   ascending" if p.support == "ordered" else "")
+        if p is s.distance and s.thresholds:
+            whole = n.parameter(s.thresholds)
+            begin = n.element(whole, s.categories[0])
+            yield n.element(whole, "k"), "=", f"{begin} + (k - 1){n.times}{n.parameter(p)}"
 
 
 def _prior(prior: Prior, n: _Text | _Latex) -> tuple[str, str]:

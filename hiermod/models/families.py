@@ -29,13 +29,19 @@ class FamilyParameter:
         the smallest response, ``{mean}`` the mean of the response (or of its logarithm),
         ``{per_mean}`` one over it and ``{wide}`` 2.5 times ``{sd}``.
     support : str
-        ``"positive"``, ``"probability"``, ``"real"`` or ``"ordered"``, ascending numbers.
+        ``"positive"``, ``"probability"``, ``"real"``, ``"ordered"``, ascending numbers, or
+        ``"simplex"``, positive ones that sum to 1.
     typical : float
         A value where the density is well behaved.
     thresholds : bool
         Whether there is one for each pair of neighbouring categories of the response.
     links : tuple of str
         Links that its formula can have, the default first; if empty, those of its support.
+    size : int
+        How many numbers it is, which the likelihood takes as a last axis; 0 if it is one number.
+    distance : str
+        Of thresholds, the name of another parameter, if that is the distance between neighbours:
+        then the first one alone has a prior. The likelihood takes all thresholds as otherwise.
     """
 
     prior: str
@@ -43,6 +49,8 @@ class FamilyParameter:
     typical: float = 1.0
     thresholds: bool = False
     links: tuple[str, ...] = ()
+    size: int = 0
+    distance: str = ""
 
     @property
     def allowed(self) -> tuple[str, ...]:
@@ -94,12 +102,16 @@ class Family:
         is: then effects integrate out.
     categories : str
         ``"ordered"`` if the response is one of several ordered categories; the family has
-        thresholds then, in place of an intercept. ``"unordered"`` if their order means nothing.
+        thresholds then, in place of an intercept. They are numbered from 1, and if ``lower`` is 0,
+        that is a hurdle. ``"unordered"`` if their order means nothing.
     columns : bool
         Whether the response has several columns.
     single : str
         Of several unordered categories or columns, the family of one against all others. Each has
         a linear predictor then, the first one's being zero; ``{each}`` stands for them.
+    decisions : bool
+        Whether the response is the time of a decision, negative for one at the lower boundary, and
+        the mean a drift.
     tails : str
         Expression of the same distribution whose ``log_cdf`` and ``log_survival_function`` are
         finite, with finite gradients, wherever the density is. Empty if there is none: then the
@@ -137,6 +149,7 @@ class Family:
     categories: str = ""
     columns: bool = False
     single: str = ""
+    decisions: bool = False
 
     def __post_init__(self) -> None:
         """Refuse parameters that are something else."""
@@ -146,6 +159,11 @@ class Family:
                     f"family {self.name!r}, parameter {name!r}: give a FamilyParameter, such as "
                     f"hm.FamilyParameter('exponential(1)'), not {type(parameter).__name__}."
                 )
+
+    @property
+    def distance(self) -> str:
+        """The parameter that is the distance between neighbouring thresholds, if there is one."""
+        return next((p.distance for p in self.parameters.values() if p.distance), "")
 
     @property
     def called(self) -> str:
@@ -190,6 +208,7 @@ PROBABILITY = ("logit", "probit", "probit_approx", "cloglog", "cauchit")
 LINKS_OF = {
     "real": ("identity",),
     "ordered": ("identity",),
+    "simplex": (),
     "positive": POSITIVE,
     "probability": PROBABILITY,
 }
@@ -219,18 +238,19 @@ LOG_NORMAL = "ShiftedLogNormal(loc={mean}, scale=sigma, shift=np.float64(0))"
 BETA = "Beta(logit_mean={logit_mean}, phi=phi)"
 
 
-def _ordinal(name: str, distribution: str, support: str) -> Family:
-    """A family of ordered categories."""
+def _ordinal(name: str, distribution: str, support: str, hurdle: bool = False) -> Family:
+    """A family of ordered categories, and of a hurdle before them."""
     return Family(
         name,
-        f"{distribution}(lambda eta: {{logit_mean}}, threshold, eta, disc)",
+        f"{distribution}(lambda eta: {{logit_mean}}, threshold, eta, disc{', hu' * hurdle})",
         PROBABILITY,
         {
             "threshold": FamilyParameter("normal(0, 2.5)", support, thresholds=True),
             "disc": FamilyParameter("constant(1)"),
+            **({"hu": ZERO} if hurdle else {}),
         },
         counts=True,
-        lower=1,
+        lower=0 if hurdle else 1,
         location=False,
         categories="ordered",
     )
@@ -299,6 +319,17 @@ _ALL = (
         "ExGaussian(mean={mean}, scale=sigma, beta=beta)",
         REAL,
         {"sigma": SIGMA, "beta": FamilyParameter("exponential({per_sd})")},
+    ),
+    Family(
+        "wiener",
+        "Wiener(drift={mean}, boundary=bs, shift=ndt, bias=bias)",
+        ("identity",),
+        {
+            "bs": FamilyParameter("gamma(2, 1)"),
+            "ndt": FamilyParameter("uniform(0, {least})", typical=0.0),
+            "bias": FamilyParameter("beta(1, 1)", "probability", typical=0.5),
+        },
+        decisions=True,
     ),
     Family(
         "von_mises",
@@ -564,6 +595,7 @@ _ALL = (
         trials=True,
         columns=True,
     ),
+    _ordinal("hurdle_cumulative", "HurdleCumulative", "ordered", hurdle=True),
 )
 FAMILIES: dict[str, Family] = {family.name: family for family in _ALL}
 

@@ -1,8 +1,9 @@
-"""Mixtures of two families, as a family."""
+"""Mixtures of families, as a family."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 
 from hiermod.errors import ModelError
@@ -18,7 +19,7 @@ MEANS = {
     "positive": FamilyParameter("exponential({per_mean})", "positive", typical=1.0),
     "probability": FamilyParameter("beta(1, 1)", "probability", typical=0.5),
 }
-"""The mean of the second component where it is a parameter of its own, by its support."""
+"""The mean of a later component where it is a parameter of its own, by its support."""
 
 GAPS = {
     "real": "exponential({per_sd})",
@@ -27,32 +28,44 @@ GAPS = {
 }
 """Default priors of the gap between two means on the scale of the link."""
 
+MIXTURE = "Mixture("
+"""How the likelihood of a mixture begins."""
+
 
 def mixture(*components: str | Family, order: str | None = None) -> Family:
-    """A family whose responses come from one of two components each.
+    """A family whose responses come from one of several components each.
 
     Parameters
     ----------
     components : str or Family
-        Two of them, by name or of your own.
+        Two or more of them, by name or of your own.
     order : str, optional
-        ``"mu"`` if the second component is the one with the larger linear predictor in every row,
-        which tells two equal families apart; ``"none"`` if their means have nothing to do with each
-        other. By default ``"mu"`` for equal families and ``"none"`` for others, as in brms.
+        ``"mu"`` if every component has a larger linear predictor than the one before it, in every
+        row, which tells equal families apart; ``"none"`` if their means have nothing to do with
+        each other. By default ``"mu"`` for equal families and ``"none"`` for others, as in brms.
 
     Returns
     -------
     Family
-        Its parameters are ``theta1``, the probability of the first component, and those of the
-        components with the number of the component, such as ``sigma1`` and ``sigma2``. The formula
-        is that of the mean of the first component. With ``order="mu"``, that of the second has the
-        linear predictor plus ``gap``, which is positive; with ``order="none"``, it is ``mu2``. All
-        of them may have formulas.
+        Its parameters are the probabilities of the components, and those of the components with the
+        number of the component, such as ``sigma1`` and ``sigma2``. The formula is that of the mean
+        of the first component.
+
+        Of two components, ``theta1`` is the probability of the first. With ``order="mu"``, the
+        second has the linear predictor of the first plus ``gap``, which is positive; with
+        ``order="none"`` its mean is ``mu2``.
+
+        Of more, ``theta`` are the probabilities of all, which sum to 1. With ``order="mu"``, the
+        linear predictor of each is that of the one before plus ``gap2``, ``gap3``, and so on; with
+        ``order="none"`` their means are ``mu2``, ``mu3``, and so on.
+
+        All but ``theta`` may have formulas.
 
     Raises
     ------
     ModelError
-        If there are not two components, or they do not have the same support.
+        If there are not two components or more, one is itself a mixture, or they do not have the
+        same support.
 
     Examples
     --------
@@ -62,67 +75,96 @@ def mixture(*components: str | Family, order: str | None = None) -> Family:
     ['theta1', 'gap', 'sigma1', 'sigma2']
     >>> list(hm.mixture("poisson", "negbinomial").parameters)
     ['theta1', 'mu2', 'shape2']
+    >>> list(hm.mixture("poisson", "poisson", "poisson").parameters)
+    ['theta', 'gap2', 'gap3']
     """
-    if len(components) != 2:
+    if len(components) < 2:
         raise ModelError(
-            f"a mixture has two components, not {len(components)}: write for example "
+            f"a mixture has two components or more, not {len(components)}: write for example "
             "hm.mixture('gaussian', 'gaussian')."
         )
-    one, other = (families.family(c) for c in components)
-    order = order or ("mu" if one == other else "none")
-    _check(one, other, order)
-    parameters = {"theta1": FamilyParameter("beta(1, 1)", "probability", typical=0.5)}
-    support = SUPPORTS[other.links[0]]
-    if order == "mu":
-        parameters["gap"] = FamilyParameter(GAPS[support])
-    else:
-        whole = tuple(n for n in other.links if support == "real" or not LINKS[n].partial)
-        parameters["mu2"] = replace(MEANS[support], links=whole)
-    for number, component in ((1, one), (2, other)):
+    parts = [families.family(c) for c in components]
+    one = parts[0]
+    order = order or ("mu" if all(part == one for part in parts) else "none")
+    _check(parts, order)
+    parameters = _shares(len(parts))
+    for number, other in enumerate(parts[1:], 2):
+        support = SUPPORTS[other.links[0]]
+        if order == "mu":
+            parameters[_gap(number, len(parts))] = FamilyParameter(GAPS[support])
+        else:
+            whole = tuple(n for n in other.links if support == "real" or not LINKS[n].partial)
+            parameters[f"mu{number}"] = replace(MEANS[support], links=whole)
+    for number, component in enumerate(parts, 1):
         parameters |= {f"{name}{number}": p for name, p in component.parameters.items()}
     return Family(
-        f"mixture_{one.name}_{other.name}",
-        likelihood=_expression(one, other, "likelihood", order),
+        "_".join(["mixture", *(part.name for part in parts)]),
+        likelihood=_expression(parts, "likelihood", order),
         links=one.links,
         parameters=parameters,
         counts=one.counts,
         lower=one.lower,
         upper=one.upper,
-        ends="".join(min(pair) for pair in zip(one.ends, other.ends, strict=True)),
+        ends="".join(min(ends) for ends in zip(*(part.ends for part in parts), strict=True)),
         trials=one.trials,
         location=one.location,
         log_scale=one.log_scale,
-        tails=_expression(one, other, "tails", order) if one.tails and other.tails else "",
+        tails=_expression(parts, "tails", order) if all(part.tails for part in parts) else "",
     )
 
 
-def _check(one: Family, other: Family, order: str) -> None:
+def _shares(count: int) -> dict[str, FamilyParameter]:
+    """The probabilities of the components: that of the first of two, or those of all."""
+    if count == 2:
+        return {"theta1": FamilyParameter("beta(1, 1)", "probability", typical=0.5)}
+    return {"theta": FamilyParameter("dirichlet(1)", "simplex", typical=1 / count, size=count)}
+
+
+def _gap(number: int, count: int) -> str:
+    """Name of the gap between the linear predictor of a component and that before it."""
+    return "gap" if count == 2 else f"gap{number}"
+
+
+def _check(parts: Sequence[Family], order: str) -> None:
     """Refuse components that do not go together."""
+    one = parts[0]
     if order not in ("mu", "none"):
         raise ModelError(f"order of a mixture must be 'mu' or 'none', not {order!r}.")
-    if order == "mu" and one != other:
-        raise ModelError(
-            f"order='mu' is for a mixture of equal families, not of {one.name!r} and "
-            f"{other.name!r}: leave it out."
-        )
-    for family in (one, other):
-        if family.links[0] not in SUPPORTS or family.categories:
-            raise ModelError(f"family {family.name!r} cannot be part of a mixture.")
-    for what in ("counts", "trials", "lower", "upper", "log_scale"):
-        if getattr(one, what) != getattr(other, what):
+    for family in parts:
+        if family.likelihood.startswith(MIXTURE):
             raise ModelError(
-                f"families {one.name!r} and {other.name!r} cannot be mixed: both must be of counts "
-                "or not, of the same range, and about the response or both about its logarithm."
+                f"family {family.name!r} cannot be part of a mixture: it is one. Give all "
+                "components to one hm.mixture()."
             )
+        if family.links[0] not in SUPPORTS or family.categories or family.decisions:
+            raise ModelError(f"family {family.name!r} cannot be part of a mixture.")
+    for other in parts[1:]:
+        if order == "mu" and one != other:
+            raise ModelError(
+                f"order='mu' is for a mixture of equal families, not of {one.name!r} and "
+                f"{other.name!r}: leave it out."
+            )
+        for what in ("counts", "trials", "lower", "upper", "log_scale"):
+            if getattr(one, what) != getattr(other, what):
+                raise ModelError(
+                    f"families {one.name!r} and {other.name!r} cannot be mixed: all must be of "
+                    "counts or not, of the same range, and about the response or all about its "
+                    "logarithm."
+                )
 
 
-def _expression(one: Family, other: Family, what: str, order: str) -> str:
-    """The likelihood or the tails, of which the second component has a predictor of its own."""
-    first, second = _numbered(one, what, 1), _numbered(other, what, 2)
-    if order == "none":
-        second = fill(second, LINKS["identity"])
-    place = "eta + gap" if order == "mu" else "mu2 + tf.zeros_like(eta)"
-    return f"Mixture(theta1, {first}, (lambda eta: {second})({place}))"
+def _expression(parts: Sequence[Family], what: str, order: str) -> str:
+    """The likelihood or the tails, of which later components have predictors of their own."""
+    shares = "tf.stack([theta1, 1.0 - theta1], -1)" if len(parts) == 2 else "theta"
+    made, place = [_numbered(parts[0], what, 1)], "eta"
+    for number, part in enumerate(parts[1:], 2):
+        own = _numbered(part, what, number)
+        if order == "mu":
+            place += f" + {_gap(number, len(parts))}"
+        else:
+            own, place = fill(own, LINKS["identity"]), f"mu{number} + tf.zeros_like(eta)"
+        made.append(f"(lambda eta: {own})({place})")
+    return f"{MIXTURE}{shares}, {', '.join(made)})"
 
 
 def _numbered(component: Family, what: str, number: int) -> str:

@@ -17,6 +17,8 @@ FloatArray = NDArray[np.float64]
 def numbered(family: Family, response: Response) -> Response:
     """The response as the family takes it: numbers, for ordered categories 1, 2, ...
 
+    Before them comes 0, the hurdle, if the family has one.
+
     Raises
     ------
     DataError
@@ -40,8 +42,9 @@ def numbered(family: Family, response: Response) -> Response:
                 "be numeric."
             )
         return response
-    values = response.values + bool(levels)
     ordered = family.categories == "ordered"
+    first = 0 if ordered and family.lower == 0 else 1
+    values = response.values + first * bool(levels)
     if ordered and levels and not response.ordered and len(levels) > 2:
         raise DataError(
             f"family {family.name!r} needs the order of the levels of {name}: make it "
@@ -50,26 +53,42 @@ def numbered(family: Family, response: Response) -> Response:
         )
     _reject(
         response,
-        (values % 1 != 0) | (values < 1),
+        (values % 1 != 0) | (values < first),
         values,
         f"family {family.name!r} needs categories in {name}: {'ordered ' * ordered}levels, or "
-        "whole numbers from 1",
+        f"whole numbers from {first}",
     )
-    highest = len(levels) or int(values.max())
-    missing = sorted({*range(1, highest + 1)} - {*values.astype(int).tolist()})
+    highest = len(levels) - 1 + first if levels else int(values.max())
+    shown = levels or tuple(map(str, range(first, highest + 1)))
+    if first == 0 and (0 not in values or shown[0] != (response.lowest or "0")):
+        raise DataError(
+            f"no row has {name} = {response.lowest or 0}, which is the hurdle of family "
+            f"{family.name!r}. Without one use family='cumulative', with categories from 1."
+        )
     if highest < 2:
-        raise DataError(f"the response {name} has one category: there is nothing to model.")
-    shown = levels or tuple(map(str, range(1, highest + 1)))
+        beside = " beside the hurdle" if first == 0 else ""
+        raise DataError(f"the response {name} has one category{beside}: there is nothing to model.")
+    if highest < 3 and family.distance:
+        raise DataError(
+            f"the response {name} has two categories, between which there is one threshold: "
+            f"distances need three or more. Use family={family.called!r}."
+        )
+    missing = sorted({*range(1, highest + 1)} - {*values.astype(int).tolist()})
     if missing:
         why, what = "there is nothing to tell its probability from", "Leave it out"
         if ordered:
             why = "the thresholds beside an empty category cannot be told apart"
             what = "Join it with a neighbour"
         raise DataError(
-            f"no row has {name} = {shown[missing[0] - 1]}: {why}. {what}, and number the "
+            f"no row has {name} = {shown[missing[0] - first]}: {why}. {what}, and number the "
             "categories from 1 without gaps."
         )
     return replace(response, values=values, levels=shown)
+
+
+def below(family: Family, response: Response) -> tuple[str, ...]:
+    """Names of the thresholds: of the categories that they end, all but the highest."""
+    return response.levels[family.lower == 0 : -1]
 
 
 def check(family: Family, response: Response) -> None:
@@ -103,6 +122,16 @@ def check(family: Family, response: Response) -> None:
     if not family.counts and np.ptp(values) == 0:
         raise DataError(
             f"the response {name} is {values[0]:g} in every row: there is nothing to model."
+        )
+    if family.decisions != response.decided:
+        if response.decided:
+            raise ModelError(
+                f"dec() gives decisions, which are for family 'wiener', not {family.name!r}: leave "
+                "it out."
+            )
+        raise ModelError(
+            f"family {family.name!r} needs the decisions: write decided({name}, choice) or "
+            f"{name} | dec(choice), where the choice is 'lower' or 'upper' (0 or 1)."
         )
     if family.trials and trials is None:
         raise ModelError(

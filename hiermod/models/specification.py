@@ -70,9 +70,10 @@ class Parameter:
     def elements(self) -> tuple[str, ...]:
         """Names of elements that can have priors of their own, as in summaries: ``f[b]``.
 
-        Ordered numbers share one: sorted draws of it are drawn from their prior.
+        Ordered numbers share one: sorted draws of it are drawn from their prior. So do those that
+        sum to 1.
         """
-        if self.support == "ordered":
+        if self.support in ("ordered", "simplex"):
             return ()
         return tuple(label(f"{self.name}[{name}]") for name in self.labels)
 
@@ -338,7 +339,18 @@ class Specification(Predictor):
     @property
     def thresholds(self) -> Parameter | None:
         """Those between categories, which carry the intercept of the mean."""
-        return next((p for p in self.auxiliary if p.labels), None)
+        known = self.family.parameters
+        return next((p for p in self.auxiliary if known[p.name].thresholds), None)
+
+    @property
+    def distance(self) -> Parameter | None:
+        """That between neighbouring thresholds, if `thresholds` is the first one alone."""
+        return next((p for p in self.auxiliary if p.name == self.family.distance), None)
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """Labels of all thresholds."""
+        return responses.below(self.family, self.design.response)
 
     @property
     def at_means(self) -> dict[str, Predictor]:
@@ -437,7 +449,7 @@ def specify(
         kind = kind.spread(design.response.columns or design.response.levels)
         outcomes = tuple(name for name in kind.parameters if name not in own)
         design = spread(design, outcomes)
-    disc = design.parameters.get("disc") if kind.categories else None
+    disc = design.parameters.get("disc") if kind.categories == "ordered" else None
     if disc and disc.intercept:
         raise ModelError(
             "an intercept of disc cannot be told from the scale of the thresholds: write "
@@ -458,6 +470,15 @@ def specify(
             raise ModelError(
                 f"{name!r} has one value for each pair of categories and cannot have a formula: "
                 "what shifts them all is the formula of the response."
+            )
+        if name == kind.distance:
+            raise ModelError(
+                f"{name!r} is the distance between thresholds and cannot have a formula: what "
+                "shifts them all is the formula of the response, what stretches them that of disc."
+            )
+        if kind.parameters[name].size:
+            raise ModelError(
+                f"{name!r} has several values and cannot have a formula: leave {name}= out."
             )
     chosen = _links(kind, link, design)
     plain, kind = kind, decorations.decorated(kind, chosen[""], design.response)
@@ -494,9 +515,10 @@ def specify(
     for name, auxiliary in kind.parameters.items():
         if name not in design.parameters:
             prior, support = rules[""].auxiliary(auxiliary), auxiliary.support
-            labels: tuple[str, ...] = ()
+            labels = tuple(str(k + 1) for k in range(auxiliary.size))
             if auxiliary.thresholds:
-                prior, labels = rules[""].intercept(), design.response.levels[:-1]
+                prior, labels = rules[""].intercept(), responses.below(kind, design.response)
+                labels = labels[:1] if auxiliary.distance else labels
             drafts.append(Parameter(name, name, "auxiliary", labels, prior, support=support))
     if not drafts:
         raise ModelError("the model has no parameters: add an intercept or a predictor.")
@@ -535,7 +557,7 @@ def specify(
         ):
             group = effects.group
             bound = effects.whole is not None or group.by is not None or group.zero_sum
-            bound |= group.factor in given_forms or chosen[name].partial
+            bound |= group.factor in given_forms or chosen[name].partial or kind.decisions
             free = not bound and name in ("", *outcomes)
             grouped[name].append(replace(effects, conditioned=free))
     typical = defaults.typical_eta(design, kind, chosen[""])
@@ -969,6 +991,8 @@ def prior_table(specification: Specification) -> pd.DataFrame:
             continue  # steps, which are made of what has priors
         if not source.startswith("default"):
             source = "yours" if source == p.name else f"yours, from {source!r}"
+        if s.distance and p is s.thresholds:
+            source += "; of the first"
         if p.name in at_means:
             source += "; at predictors' means" if at_means[p.name] else "; at predictors = 0"
         rows.append({"parameter": p.name, "class": p.kind, "prior": p.prior.text, "source": source})

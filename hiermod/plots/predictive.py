@@ -33,6 +33,7 @@ def ppc(
     interval: float = 0.9,
     bins: int = 24,
     levels: Sequence[str] = (),
+    first: int = 1,
     figsize: tuple[float, float] = (7.0, 4.0),
 ) -> Axes:
     """Observed responses beside ones that the model predicts.
@@ -57,7 +58,9 @@ def ppc(
     bins : int
         Most bars; beyond them, neighbouring values share one.
     levels : sequence of str
-        Names of the values 1, 2, ... of a response of categories, or of its columns.
+        Names of the values of a response of categories, or of its columns.
+    first : int
+        The value that the first of `levels` names; the next ones follow.
     figsize : pair of float
         In inches, of the new figure.
 
@@ -84,7 +87,7 @@ def ppc(
         ax.spines["left"].set_visible(False)
     if levels:
         crowded = sum(map(len, levels)) > 60  # characters that fit side by side
-        ax.set_xticks(range(1, len(levels) + 1), levels)
+        ax.set_xticks(range(first, first + len(levels)), levels)
         if crowded:
             ax.tick_params(axis="x", rotation=30)
             for label in ax.get_xticklabels():

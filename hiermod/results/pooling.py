@@ -115,7 +115,7 @@ def pooling(
             "outcomes, and shrinkage is shown for one: plot the effects with fit.plot_forest()."
         )
     g = _group(s, factor)
-    if response and (s.thresholds or "theta1" in s.family.parameters):
+    if response and (s.thresholds or s.family.parameters.keys() & {"theta1", "theta"}):
         raise ModelError(
             f"the mean response of family {s.family.name!r} is not that of one linear predictor: "
             "use response=False."
@@ -313,11 +313,14 @@ def _at_ends(rows: _Rows, b: FloatArray, known: NDArray[np.bool_], index: IntArr
     """Infinite estimates where the rows of a level are all at an end of the support."""
     s = rows.joint.specification
     y, trials = s.design.response.values, s.design.response.trials
-    upper = len(s.design.response.levels) if s.thresholds else s.family.upper
+    low, upper = s.family.lower, s.family.upper
+    if s.thresholds:  # a hurdle before the categories says nothing about them
+        low, upper = 1, y.max()
     top = trials if trials is not None else np.full(len(y), upper)
     levels = len(b)
-    at_low = _by_level(index, (y > s.family.lower).astype(float), levels) == 0
-    at_high = _by_level(index, (y < top).astype(float), levels) == 0
+    at_low = _by_level(index, (y > low).astype(float), levels) == 0
+    at_high = _by_level(index, ((y < top) & (y >= low)).astype(float), levels) == 0
+    known = known & ~(at_low & at_high)  # nothing but hurdles, or no trials
     sign = np.where(at_high, 1.0, -1.0)[:, None]
     end = (at_low | at_high)[:, None]
     single = b.shape[1] == 1

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from hiermod.errors import ModelError
 from hiermod.formula.design import Design
 from hiermod.models.joint import Joint, arrays
-from hiermod.models.specification import GroupEffects, Predictor
+from hiermod.models.specification import GroupEffects, Predictor, Specification
 
 FloatArray = NDArray[np.float64]
 
@@ -64,6 +64,13 @@ def shift(s: Predictor, coefficients: Mapping[Hashable, Any]) -> Any:
     return total
 
 
+def thresholds(s: Specification, posterior: xr.Dataset) -> FloatArray:
+    """Those at the predictors' means that have a prior, (chain, draw, all of them or the first)."""
+    assert s.thresholds
+    found = posterior[s.thresholds.name].to_numpy()[..., : len(s.thresholds.labels)]
+    return np.asarray(found - np.expand_dims(shift(s, posterior), -1))
+
+
 def by_row(
     joint: Joint,
     posterior: xr.Dataset,
@@ -95,9 +102,7 @@ def by_row(
     inputs = {p.parameter: predictor_inputs(p, posterior) for p in s.predictors}
     fixed = {p.name: posterior[p.name].to_numpy() for p in s.auxiliary}
     if s.thresholds:
-        fixed[s.thresholds.name] = fixed[s.thresholds.name] - np.expand_dims(
-            shift(s, posterior), -1
-        )
+        fixed[s.thresholds.name] = thresholds(s, posterior)
     fixed = {name: v.reshape(-1, *v.shape[2:]) for name, v in fixed.items()}
     chains, draws, rows = posterior.sizes["chain"], posterior.sizes["draw"], data["y"].shape[0]
     pieces = []

@@ -15,7 +15,7 @@ from hiermod.models.specification import Parameter
 from hiermod.results.checks import flatten, varying
 from hiermod.results.conversion import Variable, attributes, dataset
 from hiermod.results.groups import power_scaling
-from hiermod.results.rows import shift, total_log_likelihood
+from hiermod.results.rows import shift, thresholds, total_log_likelihood
 from hiermod.results.summary import chosen
 
 FloatArray = NDArray[np.float64]
@@ -56,7 +56,7 @@ def _value(joint: Joint, p: Parameter, posterior: xr.Dataset) -> FloatArray:
     if p.size:
         return np.linalg.cholesky(value)
     if p is s.thresholds:
-        return np.asarray(value - np.expand_dims(shift(s, posterior), -1))
+        return thresholds(s, posterior)
     if p.name in s.at_means:
         return np.asarray(value + shift(s.at_means[p.name], posterior))
     return np.asarray(value)

@@ -1,4 +1,4 @@
-"""Mixtures of two families."""
+"""Mixtures of families."""
 
 import numpy as np
 import pandas as pd
@@ -12,13 +12,18 @@ from hiermod.models.links import LINKS
 
 ETA = np.array([-1.0, 0.3, 1.2])
 SHARE = 0.3
+SHARES = {
+    2: {"theta1": SHARE},
+    3: {"theta": [[0.3, 0.2, 0.5]]},
+    4: {"theta": [[0.1, 0.2, 0.3, 0.4]]},
+}
 
 
 def evaluated(family, text, link=None, **values):
     filled = links.fill(getattr(family, text), LINKS[link or family.links[0]])
     given = {name: np.array(v) for name, v in values.items()}
     data = {"trials": tf.constant([10.0], tf.float64)}
-    return links.evaluate(filled, eta=ETA, data=data, theta1=np.array(SHARE), **given)
+    return links.evaluate(filled, eta=ETA, data=data, **given)
 
 
 def negative_binomial(mean, shape):
@@ -29,55 +34,77 @@ CASES = {
     "ordered gaussians": (
         hm.mixture("gaussian", "gaussian"),
         {"gap": 2.0, "sigma1": 0.5, "sigma2": 1.5},
-        stats.norm(ETA, 0.5),
-        stats.norm(ETA + 2.0, 1.5),
+        [stats.norm(ETA, 0.5), stats.norm(ETA + 2.0, 1.5)],
     ),
     "ordered poissons": (
         hm.mixture("poisson", "poisson"),
         {"gap": 0.8},
-        stats.poisson(np.exp(ETA)),
-        stats.poisson(np.exp(ETA + 0.8)),
+        [stats.poisson(np.exp(ETA)), stats.poisson(np.exp(ETA + 0.8))],
     ),
     "counts": (
         hm.mixture("poisson", "negbinomial"),
         {"mu2": 4.0, "shape2": 1.7},
-        stats.poisson(np.exp(ETA)),
-        negative_binomial(4.0, 1.7),
+        [stats.poisson(np.exp(ETA)), negative_binomial(4.0, 1.7)],
     ),
     "a wide component": (
         hm.mixture("gaussian", "student", order="none"),
         {"mu2": 1.0, "sigma1": 0.5, "sigma2": 3.0, "nu2": 4.0},
-        stats.norm(ETA, 0.5),
-        stats.t(4.0, 1.0, 3.0),
+        [stats.norm(ETA, 0.5), stats.t(4.0, 1.0, 3.0)],
     ),
     "successes": (
         hm.mixture("binomial", "binomial", order="none"),
         {"mu2": 0.7},
-        stats.binom(10, special.expit(ETA)),
-        stats.binom(10, 0.7),
+        [stats.binom(10, special.expit(ETA)), stats.binom(10, 0.7)],
+    ),
+    "three gaussians": (
+        hm.mixture("gaussian", "gaussian", "gaussian"),
+        {"gap2": 2.0, "gap3": 0.7, "sigma1": 0.5, "sigma2": 1.5, "sigma3": 0.9},
+        [stats.norm(ETA, 0.5), stats.norm(ETA + 2.0, 1.5), stats.norm(ETA + 2.7, 0.9)],
+    ),
+    "three kinds": (
+        hm.mixture("gaussian", "student", "gaussian"),
+        {"mu2": 1.0, "mu3": -2.0, "sigma1": 0.5, "sigma2": 3.0, "nu2": 4.0, "sigma3": 0.9},
+        [stats.norm(ETA, 0.5), stats.t(4.0, 1.0, 3.0), stats.norm(-2.0, 0.9)],
+    ),
+    "four kinds of counts": (
+        hm.mixture("poisson", "negbinomial", "geometric", "poisson"),
+        {"mu2": 4.0, "mu3": 1.2, "mu4": 9.0, "shape2": 1.7},
+        [
+            stats.poisson(np.exp(ETA)),
+            negative_binomial(4.0, 1.7),
+            negative_binomial(1.2, 1.0),
+            stats.poisson(9.0),
+        ],
     ),
 }
 
 
+def summed(shares, parts):
+    return sum(share * part for share, part in zip(shares, parts, strict=True))
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_density_tails_moments_and_draws(case):
-    family, values, one, other = CASES[case]
-    assert set(family.parameters) == {"theta1", *values}
+    family, values, parts = CASES[case]
+    given = SHARES[len(parts)]
+    assert next(iter(family.parameters)) == next(iter(given))
+    assert set(family.parameters) == {*given, *values}
+    shares = np.ravel(given["theta"]) if "theta" in given else np.array([SHARE, 1 - SHARE])
+    values = values | given
     found = evaluated(family, "likelihood", **values)
     for y in (0.0, 1.0, 3.0, 7.0):
         density = "logpmf" if family.counts else "logpdf"
-        parts = [np.exp(getattr(d, density)(y)) for d in (one, other)]
-        exact = np.log(SHARE * parts[0] + (1 - SHARE) * parts[1])
+        rows = [np.broadcast_to(getattr(d, density)(y), 3) for d in parts]
+        exact = special.logsumexp(rows, axis=0, b=shares[:, None])
         np.testing.assert_allclose(found.log_prob(np.float64(y)), exact, 1e-10)
         tails = evaluated(family, "tails", **values)
         at = np.full(3, y)
-        below = SHARE * one.cdf(y) + (1 - SHARE) * other.cdf(y)
+        below = summed(shares, [d.cdf(y) for d in parts])
         np.testing.assert_allclose(tails.log_cdf(at), np.log(below), 1e-10)
-        above = SHARE * one.sf(y) + (1 - SHARE) * other.sf(y)
+        above = summed(shares, [d.sf(y) for d in parts])
         np.testing.assert_allclose(tails.log_survival_function(at), np.log(above), 1e-10)
-    mean = SHARE * one.mean() + (1 - SHARE) * other.mean()
-    square = [d.var() + d.mean() ** 2 for d in (one, other)]
-    variance = SHARE * square[0] + (1 - SHARE) * square[1] - mean**2
+    mean = summed(shares, [d.mean() for d in parts])
+    variance = summed(shares, [d.var() + d.mean() ** 2 for d in parts]) - mean**2
     np.testing.assert_allclose(found.mean(), np.broadcast_to(mean, 3), 1e-10)
     np.testing.assert_allclose(found.variance(), np.broadcast_to(variance, 3), 1e-10)
     n = 20_000
@@ -88,13 +115,17 @@ def test_density_tails_moments_and_draws(case):
     assert (np.abs(drawn.mean(0) - mean) < 5 * np.sqrt(variance / n)).all()
     error = np.sqrt((np.abs(stats.kurtosis(drawn)) + 2) / n)
     assert (np.abs(drawn.var(0) / variance - 1) < 6 * error).all()
+    for y in np.quantile(drawn[:, 1], [0.1, 0.3, 0.5, 0.7, 0.9]):
+        below = summed(shares, [np.broadcast_to(d.cdf(y), 3)[1] for d in parts])
+        assert np.mean(drawn[:, 1] <= y) == pytest.approx(below, abs=5 / np.sqrt(4 * n))
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_gradients(case):
-    family, values, _, _ = CASES[case]
-    names = ["eta", "theta1", *values]
-    at = [tf.constant(v, tf.float64) for v in (ETA, SHARE, *values.values())]
+    family, values, parts = CASES[case]
+    values = values | SHARES[len(parts)]
+    names = ["eta", *values]
+    at = [tf.constant(v, tf.float64) for v in (ETA, *values.values())]
     text = links.fill(family.likelihood, LINKS[family.links[0]])
     data = {"trials": tf.constant([10.0], tf.float64)}
     y = tf.constant([0.0, 2.0, 5.0], tf.float64)
@@ -103,15 +134,36 @@ def test_gradients(case):
         likely = links.evaluate(text, data=data, **dict(zip(names, given, strict=True)))
         return tf.reduce_sum(likely.log_prob(y))
 
+    @tf.function(jit_compile=True)
+    def compiled(*given):
+        return total(*given), tf.gradients(total(*given), given)
+
     with tf.GradientTape() as tape:
         tape.watch(at)
         value = total(*at)
     slopes = tape.gradient(value, at)
+    for found, expected in zip(tf.nest.flatten(compiled(*at)), [value, *slopes], strict=True):
+        np.testing.assert_allclose(found, expected, 1e-10, 1e-12)
     step = 1e-5
     for i, slope in enumerate(slopes):
         moved = [total(*[v + s * (j == i) for j, v in enumerate(at)]) for s in (step, -step)]
         difference = float(moved[0] - moved[1]) / (2 * step)
         assert float(tf.reduce_sum(slope)) == pytest.approx(difference, rel=1e-6, abs=1e-7)
+
+
+def test_rows_far_from_all_components_have_gradients():
+    family = hm.mixture("gaussian", "gaussian", "gaussian")
+    values = {"gap2": 2.0, "gap3": 0.7, "sigma1": 1e-3, "sigma2": 1.5, "sigma3": 0.9}
+    values |= {"theta": [[1e-300, 1e-12, 1.0]]}
+    at = {name: tf.constant(v, tf.float64) for name, v in values.items()}
+    eta = tf.constant(ETA)
+    with tf.GradientTape() as tape:
+        tape.watch([eta, *at.values()])
+        text = links.fill(family.likelihood, LINKS["identity"])
+        density = links.evaluate(text, eta=eta, **at).log_prob(np.array([-1e6, 0.3, 1e6]))
+    assert np.isfinite(density).all()
+    for slope in tape.gradient(density, [eta, *at.values()]):
+        assert np.isfinite(slope).all()
 
 
 @pytest.fixture(scope="module")
@@ -134,6 +186,93 @@ def test_ordered_components_are_found(waits):
     fit.add_log_likelihood().add_posterior_predictive(seed=1)
     drawn = fit.idata["posterior_predictive"]["y"]
     assert float(drawn.mean()) == pytest.approx(waits["y"].mean(), abs=2)
+
+
+@pytest.fixture(scope="module")
+def three():
+    """Three kinds of rows, with one slope."""
+    rng = np.random.default_rng(5)
+    kind = rng.choice(3, 600, p=[0.5, 0.2, 0.3])
+    x = rng.normal(size=600)
+    y = (
+        np.array([0.0, 6.0, 11.0])[kind]
+        + 0.5 * x
+        + rng.normal(size=600) * np.array([1, 0.5, 1.5])[kind]
+    )
+    return pd.DataFrame({"y": y, "x": x})
+
+
+def test_three_ordered_components_are_found(three):
+    family = hm.mixture("gaussian", "gaussian", "gaussian")
+    fit = hm.fit(three, "y ~ x", family=family, seed=1, progress=False)
+    assert fit.check().ok
+    truth = {
+        "Intercept": 0,
+        "x": 0.5,
+        "gap2": 6,
+        "gap3": 5,
+        "sigma1": 1,
+        "sigma2": 0.5,
+        "sigma3": 1.5,
+    }
+    for name, value in truth.items():
+        draws = fit.posterior[name]
+        assert abs(float(draws.mean()) - value) < 4 * float(draws.std()), name
+    theta = fit.posterior["theta"]
+    assert theta["theta_dim"].to_numpy().tolist() == ["1", "2", "3"]
+    np.testing.assert_allclose(theta.sum("theta_dim"), 1, 1e-12)
+    error = (theta.mean(("chain", "draw")) - [0.5, 0.2, 0.3]) / theta.std(("chain", "draw"))
+    assert (np.abs(error) < 4).all()
+    assert {"theta[1]", "theta[2]", "theta[3]"} < set(fit.summary().index)
+    fit.add_log_likelihood().add_posterior_predictive(seed=1)
+    drawn = fit.idata["posterior_predictive"]["y"]
+    assert float(drawn.mean()) == pytest.approx(three["y"].mean(), abs=0.3)
+    assert float(drawn.std()) == pytest.approx(three["y"].std(), rel=0.05)
+
+
+def test_models_of_three(three):
+    family = hm.mixture("gaussian", "gaussian", "student")
+    model = hm.model(three, hm.formula("y ~ x", mu3="~ x", sigma2="~ x"), family=family)
+    table = model.priors["prior"]
+    assert table["theta"] == "dirichlet(1)"
+    assert table["mu2"] == table["mu3_Intercept"]
+    assert "theta ~ dirichlet(1)" in str(model.equations())
+    ordered = hm.model(
+        three, hm.formula("y ~ x", gap3="~ x"), family=hm.mixture(*["gaussian"] * 3),
+        priors={"theta": "dirichlet(4)", "gap2": "normal(3, 1)"},
+    )  # fmt: skip
+    assert ordered.priors["prior"]["theta"] == "dirichlet(4)"
+    truncated = hm.model(three, "truncated(y, -20) ~ x", family=hm.mixture(*["gaussian"] * 3))
+    for m in (model, ordered, truncated):
+        scope: dict = {}
+        exec(m.code(), scope)
+        drawn = m.joint.sample(2, seed=tf.constant([1, 2], tf.int32))
+        found = m.joint.log_prob(drawn)
+        assert np.isfinite(found).all()
+        # TFP's normal density with a scale of 1e-6, which a draw has, has eight digits.
+        np.testing.assert_allclose(scope["joint"].log_prob(drawn), found, 1e-9)
+        plan = m.plan()
+        start = plan.start()[0][None]
+        assert np.isfinite(plan.log_density(tf.constant(start), plan.arguments)).all()
+    shown = m.sample_prior(5, seed=1)["prior"]
+    assert shown["theta"].shape == (1, 5, 3)
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "says"),
+    [
+        ({"formula": hm.formula("y ~ x", theta="~ x")}, hm.ModelError, "'theta' has several values and cannot have a formula: leave theta="),  # noqa: E501
+        ({"formula": hm.formula("y ~ x", theta1="~ x")}, hm.ModelError, "no parameter 'theta1'. It has: theta, gap2, gap3"),  # noqa: E501
+        ({"priors": {"theta": "beta(1, 1)"}}, hm.PriorError, "'theta', 'beta(1, 1)', does not fit: it needs dirichlet(1)"),  # noqa: E501
+        ({"priors": {"theta[1]": "dirichlet(1)"}}, hm.PriorError, "'theta[1]'"),
+        ({"priors": {"sigma1": "dirichlet(1)"}}, hm.PriorError, "it needs a distribution of numbers"),  # noqa: E501
+    ],
+)  # fmt: skip
+def test_errors_of_three(three, given, error, says):
+    formula = given.pop("formula", "y ~ x")
+    with pytest.raises(error) as info:
+        hm.model(three, formula, family=hm.mixture(*["gaussian"] * 3), **given)
+    assert says in str(info.value)
 
 
 def test_models_around_it(waits):
@@ -173,7 +312,7 @@ def test_components_may_be_of_the_users_own():
     family = hm.mixture("gaussian", mine)
     assert list(family.parameters) == ["theta1", "mu2", "sigma1", "sigma2", "power2"]
     assert not family.tails
-    values = {"mu2": 1.0, "sigma1": 0.5, "sigma2": 2.0, "power2": 1.5}
+    values = {"theta1": SHARE, "mu2": 1.0, "sigma1": 0.5, "sigma2": 2.0, "power2": 1.5}
     found = evaluated(family, "likelihood", **values).log_prob(np.float64(0.7))
     one, other = stats.norm(ETA, 0.5), stats.gennorm(1.5, 1.0, 2.0)
     exact = np.log(SHARE * one.pdf(0.7) + (1 - SHARE) * other.pdf(0.7))
@@ -190,10 +329,16 @@ def test_supports_are_those_of_both():
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda: hm.mixture("gaussian"), "a mixture has two components, not 1"),
+        (lambda: hm.mixture("gaussian"), "a mixture has two components or more, not 1"),
+        (
+            lambda: hm.mixture("gaussian", hm.mixture("gaussian", "student")),
+            "'mixture_gaussian_student' cannot be part of a mixture: it is one. Give all comp",
+        ),
+        (lambda: hm.mixture("poisson", "poisson", "gamma"), "'poisson' and 'gamma' cannot be mixe"),
+        (lambda: hm.mixture("gaussian", "cumulative"), "'cumulative' cannot be part of a mixture"),
         (lambda: hm.mixture("gaussian", "gausian"), "Did you mean 'gaussian'?"),
         (lambda: hm.mixture("gaussian", "poisson"), "'gaussian' and 'poisson' cannot be mixed"),
-        (lambda: hm.mixture("gamma", "lognormal"), "both about its logarithm"),
+        (lambda: hm.mixture("gamma", "lognormal"), "all about its logarithm"),
         (lambda: hm.mixture("von_mises", "von_mises"), "cannot be part of a mixture"),
         (lambda: hm.mixture("gaussian", "student", order="mu"), "for a mixture of equal families"),
         (lambda: hm.mixture("gaussian", "student", order="up"), "must be 'mu' or 'none', not 'up'"),

@@ -93,6 +93,7 @@ NARROWER = {
     "skew_normal": (-1e3, 1e3),
     "gumbel": (-50.0, 50.0),
     "gev": (-50.0, 50.0),
+    "wiener": (-50.0, 50.0),
     "zero_one_inflated_beta": (1e-12, 1 - 1e-12),
     "com_poisson": (1e-12, 1e4),
     "power_exponential": (-50.0, 50.0),
@@ -190,6 +191,12 @@ ROWS = {
     ),
     "exgaussian": product(
         y=(-5.0, 0.0, 3.0, 40.0), sigma=(0.5, 1.0, 9.0), beta=(1e-2, 0.3, 1.0, 50.0)
+    ),
+    "wiener": product(
+        y=(-1.3, -0.21, 0.3, 0.9, 5.0),
+        bs=(0.3, 1.0, 3.0),
+        ndt=(1e-6, 0.2),
+        bias=(1e-6, 0.3, 0.5, 0.999),
     ),
     "von_mises": product(y=(-np.pi, -1.0, 0.0, 2.0, np.pi), kappa=(1e-8, 0.5, 10.0, 1e4)),
     "lognormal": product(y=(1e-8, 0.5, 1.0, 1e6), sigma=(1e-2, 1.0, 20.0)),
@@ -305,6 +312,27 @@ def gev(r, mean, *_):
     return -mpmath.log(r["sigma"]) - (1 + xi) * t - mpmath.exp(-t)
 
 
+@exactly
+def wiener(r, drift, *_):
+    """The first passage at the upper boundary for y > 0, seen from there."""
+    start, away = r["bias"], drift
+    if r["y"] > 0:
+        start, away = 1 - start, -drift
+    t = abs(r["y"]) - r["ndt"]
+    u = t / r["bs"] ** 2
+    images = (start + 2 * mpmath.mpf(k) for k in range(-30, 31))
+    if u < 1:
+        series = mpmath.fsum(x * mpmath.exp(-(x**2) / (2 * u)) for x in images)
+        series /= mpmath.sqrt(2 * mpmath.pi * u**3)
+    else:
+        waves = ((k, mpmath.exp(-((k * mpmath.pi) ** 2) * u / 2)) for k in range(1, 20))
+        series = mpmath.pi * mpmath.fsum(
+            k * e * mpmath.sin(k * mpmath.pi * start) for k, e in waves
+        )
+    drifting = -away * r["bs"] * start - away**2 * t / 2
+    return mpmath.log(series) - 2 * mpmath.log(r["bs"]) + drifting
+
+
 def log_com_poisson(y, log_mean, shape):
     """Summed up term by term, with the digits of long doubles."""
     k = np.arange(16_000)
@@ -399,6 +427,7 @@ DENSITY = {
     "gumbel": lambda r, mean, *_: stats.gumbel_r.logpdf(r["y"], mean, r["sigma"]),
     "gev": gev,
     "exgaussian": exgaussian,
+    "wiener": wiener,
     "von_mises": lambda r, mean, *_: stats.vonmises.logpdf(r["y"], r["kappa"], mean),
     "lognormal": lognormal,
     "shifted_lognormal": lognormal,
@@ -427,6 +456,7 @@ DENSITY = {
     OWN.name: lambda r, mean, *_: stats.gennorm.logpdf(r["y"], r["power"], mean, r["sigma"]),
 }
 RESPONSE = {name: "prop(y, trials)" for name, family in ALL.items() if family.trials}
+RESPONSE["wiener"] = "decided(time, upper)"
 MODERATE = {
     "real": [-1.5, 0.2, 2.0],
     "positive": [0.3, 1.4, 3.0],
@@ -441,6 +471,12 @@ MODERATE_PROBABILITY = {
     "probit_approx": [-1.2, 0.3, 1.1],
     "cauchit": [-2.0, 0.3, 1.7],
 }
+
+
+def framed(columns):
+    """A data frame with the response also as a time and a decision."""
+    frame = pd.DataFrame(columns)
+    return frame.assign(time=frame["y"].abs(), upper=(frame["y"] > 0).astype(int))
 
 
 def moderate(family, name):
@@ -458,7 +494,7 @@ def grid(family, etas):
 
 def likelihood(family, name, rows):
     """``log_prob(eta)`` of the rows, of a model made from a formula."""
-    frame = pd.DataFrame({k: v for k, v in rows.items() if k in ("y", "trials")})
+    frame = framed({k: v for k, v in rows.items() if k in ("y", "trials")})
     response = RESPONSE.get(family.name, "y")
     given = OWN if family is OWN else family.name
     model = hm.model(frame, f"{response} ~ 1", family=given, link=name)
@@ -645,6 +681,35 @@ def test_com_poisson_with_shape_one_is_poisson():
     close(likely.variance(), np.exp(log_mean), 1e-8)
 
 
+def test_wiener_at_the_ends_of_times_and_biases():
+    """Fast and slow times, beside the switch of the series too; starts beside the boundaries."""
+    rows = itertools.product(
+        (-1.0, 1.0),
+        (1e-8, 1e-3, 0.05, 0.3 - 1e-9, 0.3 + 1e-9, 1.0, 20.0, 500.0),
+        (-20.0, 0.0, 0.4, 8.0),
+        (0.3, 2.5),
+        (1e-12, 1e-3, 0.1, 0.5, 0.77, 0.999, 1 - 1e-12),
+    )
+    grid = [(side * (u * a**2 + 0.2), v, a, 0.2, w) for side, u, v, a, w in rows]
+    y, drift, *rest = np.array(grid).T
+    given = dict(zip(("bs", "ndt", "bias"), rest, strict=True))
+    exact = wiener({"y": y, **given}, drift)
+    at = [tf.constant(x) for x in (drift, *rest)]
+
+    def density(*at):
+        names = ("eta", "bs", "ndt", "bias")
+        text = families.likelihood(FAMILIES["wiener"], link("identity"))
+        return links.evaluate(text, **dict(zip(names, at, strict=True))).log_prob(y)
+
+    with tf.GradientTape() as tape:
+        tape.watch(at)
+        value = density(*at)
+    close(value, exact)
+    for slope in tape.gradient(value, at):
+        assert np.isfinite(slope).all()
+    close(tf.function(density, jit_compile=True)(*at), exact)
+
+
 def test_moments_of_gev_where_there_are_none():
     text = families.likelihood(FAMILIES["gev"], link("identity"))
     xi = np.array([-0.4, -1e-3, 0.0, 1e-4, 0.2, 0.6, 1.2])
@@ -706,7 +771,7 @@ def test_every_link_is_allowed_by_a_family():
 @pytest.mark.parametrize("family", NUMBERS.values(), ids=NUMBERS)
 def test_a_link_that_the_family_does_not_have(family):
     y = [0.0, 1.0, 1.0] if family.counts else [0.2, 0.5, 0.3]
-    frame = pd.DataFrame({"y": y, "trials": [1.0, 1.0, 1.0]})
+    frame = framed({"y": y, "trials": [1.0, 1.0, 1.0]})
     response = RESPONSE.get(family.name, "y")
     allowed = ", ".join(sorted(family.links))
     with pytest.raises(hm.ModelError) as info:
@@ -844,6 +909,7 @@ def with_sigma(prior="exponential(1)", **options):
         ({"location": False}, "its mean is a probability, which link 'identity' (of values any"),
         ({"parameters": with_sigma(support="unit")}, "unknown support. Allowed: ordered, positive"),
         ({"parameters": with_sigma(support="probability")}, "typical=1 is not inside its support"),
+        ({"parameters": with_sigma(support="simplex")}, "is a simplex: give its size, 2 or more"),
         ({"totals": 'data["total"] * {mean}'}, "its totals are not sums of its log-likelihood"),
         ({"residual": "sigma"}, "residual is for a normal distribution about the mean"),
         ({"residual": "tau"}, "residual must name a parameter"),
@@ -896,7 +962,7 @@ def test_a_family_of_the_users_own_has_the_same_rights():
 @pytest.mark.parametrize("family", NUMBERS.values(), ids=NUMBERS)
 def test_the_printed_program_of_every_family(family):
     rows = grid(family, moderate(family, family.links[0])[:1])
-    frame = pd.DataFrame({k: v for k, v in rows.items() if k in ("y", "trials")})
+    frame = framed({k: v for k, v in rows.items() if k in ("y", "trials")})
     model = hm.model(frame, f"{RESPONSE.get(family.name, 'y')} ~ 1", family=family.name)
     scope: dict = {}
     exec(model.code(), scope)
@@ -935,13 +1001,14 @@ def test_a_response_outside_the_support(family, response, frame, kind, says):
 @pytest.mark.parametrize("family", NUMBERS.values(), ids=NUMBERS)
 def test_a_model_of_every_family(family):
     y = [0.0, 1.0, 1.0, 0.0, 1.0, 0.0] if family.counts else [0.2, 0.5, 0.3, 0.4, 0.7, 0.1]
-    frame = pd.DataFrame({"y": y, "trials": 3.0, "x": [1.0, 2, 4, 1, 3, 2], "g": list("aabbcc")})
+    frame = framed({"y": y, "trials": 3.0, "x": [1.0, 2, 4, 1, 3, 2], "g": list("aabbcc")})
     response = RESPONSE.get(family.name, "y")
     model = hm.model(frame, f"{response} ~ x + (1 | g)", family=family.name)
     values = model.joint.sample(3, seed=tf.constant([3, 4], tf.int32))
     found = model.joint.log_prob(values)
     assert found.shape == (3,)
-    assert model.sample_prior(4, seed=1).prior_predictive["y"].shape == (1, 4, 6)
+    name = model.specification.design.response.name
+    assert model.sample_prior(4, seed=1).prior_predictive[name].shape == (1, 4, 6)
     # The density that is sampled is that of the joint distribution, where it starts.
     plan = model.plan()
     start = plan.start()[0][None]

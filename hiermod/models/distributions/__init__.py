@@ -13,6 +13,7 @@ from hiermod.models.distributions import (
     compound,
     counts,
     decorated,
+    diffusion,
     nominal,
     ordinal,
     positive,
@@ -25,7 +26,10 @@ __all__ = ["KNOWN", "OWN", "Outwards", "StickBreaking", "onto", "sum_to_zero"]
 
 KNOWN: dict[str, Any] = {
     name: thing
-    for module in (bijectors, row, real, positive, counts, compound, nominal, ordinal, decorated)
+    for module in (
+        *(bijectors, row, real, positive, counts, compound),
+        *(nominal, ordinal, diffusion, decorated),
+    )
     for name, thing in vars(module).items()
     if getattr(thing, "__module__", "") == module.__name__
 }

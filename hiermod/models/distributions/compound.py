@@ -132,42 +132,51 @@ class ZeroOneInflated(Row):
 
 
 class Mixture(Row):
-    """A draw of one of two distributions, of the first one with the probability `share`."""
+    """A draw of one of several distributions, each with its share: `shares` has shape (..., K)."""
 
-    def __init__(self, share: Any, one: Any, other: Any) -> None:
-        self.one, self.other = one, other
-        shape = tf.zeros(one.batch_shape_tensor(), tf.float64)
-        super().__init__(share=share, base=shape + tf.zeros(other.batch_shape_tensor(), tf.float64))
+    def __init__(self, shares: Any, *components: Any) -> None:
+        self.components = components
+        self.shares = tf.unstack(tf.convert_to_tensor(shares, tf.float64), axis=-1)
+        shapes = {
+            f"base{k}": tf.zeros(c.batch_shape_tensor(), tf.float64)
+            for k, c in enumerate(components)
+        }
+        super().__init__(share=self.shares[0], **shapes)
 
-    def _add(self, one: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
-        """Logarithms of two densities, or probabilities, added up."""
-        share = self.p["share"]
-        return tfp.math.log_add_exp(tf.math.log(share) + one, tf.math.log1p(-share) + other)
+    def _add(self, function: str, y: tf.Tensor) -> tf.Tensor:
+        """Logarithm of the sum of densities, or probabilities, from those of the components."""
+        parts = zip(self.shares, self.components, strict=True)
+        first, *others = [tf.math.log(share) + getattr(c, function)(y) for share, c in parts]
+        for other in others:
+            first = tfp.math.log_add_exp(first, other)
+        return first
 
     def _log_prob(self, y: tf.Tensor) -> tf.Tensor:
-        return self._add(self.one.log_prob(y), self.other.log_prob(y))
+        return self._add("log_prob", y)
 
     def _log_cdf(self, y: tf.Tensor) -> tf.Tensor:
-        return self._add(self.one.log_cdf(y), self.other.log_cdf(y))
+        return self._add("log_cdf", y)
 
     def _log_survival_function(self, y: tf.Tensor) -> tf.Tensor:
-        one, other = self.one.log_survival_function(y), self.other.log_survival_function(y)
-        return self._add(one, other)
+        return self._add("log_survival_function", y)
 
     def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
-        first, second, third = tfp.random.split_seed(seed, 3)
-        taken = self._uniform(n, first) < self.p["share"]
-        one, other = self.one.sample(n, seed=second), self.other.sample(n, seed=third)
-        return tf.where(taken, one, other)
+        first, *seeds = tfp.random.split_seed(seed, len(self.components) + 1)
+        left = self._uniform(n, first)
+        out, *others = [c.sample(n, seed=s) for c, s in zip(self.components, seeds, strict=True)]
+        for share, other in zip(self.shares, others, strict=False):
+            left -= share
+            out = tf.where(left < 0, out, other)
+        return out
 
     def _mean(self) -> tf.Tensor:
-        share = self.p["share"]
-        return share * self.one.mean() + (1.0 - share) * self.other.mean()
+        parts = zip(self.shares, self.components, strict=True)
+        return sum(share * c.mean() for share, c in parts)
 
     def _variance(self) -> tf.Tensor:
-        share, one, other = self.p["share"], self.one, self.other
-        within = share * one.variance() + (1.0 - share) * other.variance()
-        return within + share * (1.0 - share) * (one.mean() - other.mean()) ** 2
+        mean = self._mean()
+        parts = zip(self.shares, self.components, strict=True)
+        return sum(share * (c.variance() + (c.mean() - mean) ** 2) for share, c in parts)
 
 
 class Truncated(Row):

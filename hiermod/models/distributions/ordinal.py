@@ -21,11 +21,12 @@ class Ordinal(Category):
     """
 
     def __init__(
-        self, logit: Any, threshold: Any, location: Any, disc: Any, name: str = ""
+        self, logit: Any, threshold: Any, location: Any, disc: Any, **parameters: Any
     ) -> None:
         self.logit, self.threshold = logit, tf.convert_to_tensor(threshold, tf.float64)
-        self.size = self.threshold.shape[-1] + 1
-        super().__init__(name=name, location=location, disc=disc, each=self.threshold[..., 0])
+        self.size = self.threshold.shape[-1] + 2 - self.lowest
+        each = self.threshold[..., 0]
+        super().__init__(location=location, disc=disc, each=each, **parameters)
 
     def _latent(self) -> tf.Tensor:
         """Thresholds as seen from the location, (..., K - 1)."""
@@ -63,6 +64,26 @@ class Cumulative(Ordinal):
         )
         end = tf.where(first, -tf.math.softplus(-high), -tf.math.softplus(low))
         return tf.where(first | last, end, inside)
+
+
+class HurdleCumulative(Cumulative):
+    """Zero with the probability `hurdle`, else one of the categories of `Cumulative`."""
+
+    lowest = 0
+
+    def __init__(self, logit: Any, threshold: Any, location: Any, disc: Any, hurdle: Any) -> None:
+        super().__init__(logit, threshold, location, disc, hurdle=hurdle)
+
+    def log_probs(self) -> tf.Tensor:
+        """Log probabilities of zero and the categories, (..., K + 1)."""
+        table, hurdle = super().log_probs(), self.p["hurdle"][..., tf.newaxis]
+        table += tf.math.log1p(-hurdle)
+        return tf.concat([tf.math.log(hurdle) + tf.zeros_like(table[..., :1]), table], -1)
+
+    def _of(self, y: tf.Tensor) -> tf.Tensor:
+        category = super()._of(tf.maximum(y, np.float64(1)))
+        zero, other = tf.math.log(self.p["hurdle"]), tf.math.log1p(-self.p["hurdle"])
+        return tf.where(y == 0, zero, other + category)
 
 
 class StoppingRatio(Ordinal):

@@ -62,23 +62,27 @@ class Row(tfd.Distribution):  # type: ignore[name-defined]
 
 
 class Category(Row):
-    """One of K categories, numbered from 1; `size` is K."""
+    """One of K categories, numbered from `lowest`; `size` is K."""
 
     size: int
+    lowest = 1
 
     def log_probs(self) -> tf.Tensor:
         """Log probabilities of the categories, (..., K)."""
         raise NotImplementedError
 
+    def _numbers(self) -> tf.Tensor:
+        """The categories."""
+        return tf.range(self.lowest, self.lowest + self.size, dtype=tf.float64)
+
     def _of(self, y: tf.Tensor) -> tf.Tensor:
         """Log probability of categories that there are."""
-        table = self.log_probs()
-        number = tf.range(1, table.shape[-1] + 1, dtype=tf.float64)
+        table, number = self.log_probs(), self._numbers()
         chosen = tf.where(y[..., tf.newaxis] == number, table, tf.zeros_like(table))
         return tf.reduce_sum(chosen, -1)
 
     def _log_prob(self, y: tf.Tensor) -> tf.Tensor:
-        inside = (y >= 1) & (y <= self.size)
+        inside = (y >= self.lowest) & (y < self.lowest + self.size)
         return tf.where(inside, self._of(y), np.float64(-np.inf))
 
     def probs(self) -> tf.Tensor:
@@ -88,16 +92,14 @@ class Category(Row):
     def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
         below = tf.cumsum(self.probs(), -1)[..., :-1]
         above = self._uniform(n, seed)[..., tf.newaxis] > below
-        return 1.0 + tf.reduce_sum(tf.cast(above, tf.float64), -1)
+        return self.lowest + tf.reduce_sum(tf.cast(above, tf.float64), -1)
 
     def _mean(self) -> tf.Tensor:
-        probs = self.probs()
-        return tf.reduce_sum(probs * tf.range(1, probs.shape[-1] + 1, dtype=tf.float64), -1)
+        return tf.reduce_sum(self.probs() * self._numbers(), -1)
 
     def _variance(self) -> tf.Tensor:
-        probs = self.probs()
-        number = tf.range(1, probs.shape[-1] + 1, dtype=tf.float64)
-        return tf.reduce_sum(probs * (number - self._mean()[..., tf.newaxis]) ** 2, -1)
+        distance = self._numbers() - self._mean()[..., tf.newaxis]
+        return tf.reduce_sum(self.probs() * distance**2, -1)
 
 
 def log_reached(z: tf.Tensor) -> tf.Tensor:
