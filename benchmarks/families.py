@@ -421,9 +421,9 @@ def timed(name: str, rows: int, repeats: int, least: float = 0.02) -> dict[str, 
     loops, counts = [loop(hiermod), loop(BY_HAND[name])], [1, 1]
 
     def seconds(which: int) -> float:
-        begin = time.perf_counter()
+        begin = time.process_time()
         tf.nest.map_structure(lambda t: t.numpy(), loops[which](tf.constant(counts[which]), *point))
-        return (time.perf_counter() - begin) / counts[which]
+        return (time.process_time() - begin) / counts[which]
 
     for which in (0, 1):
         seconds(which)
