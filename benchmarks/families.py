@@ -25,6 +25,7 @@ os.environ.setdefault("HIERMOD_CACHE", "off")
 import numpy as np
 import pandas as pd
 import tensorflow as tf
+from simulated import response, stand_ins
 
 import hiermod as hm
 from hiermod.models.families import FAMILIES
@@ -334,6 +335,48 @@ def acat(d: Any, eta: Any, p: Any) -> Any:
     return own - log(1 + tf.reduce_sum(exp(sums), -1))
 
 
+def others(eta: Any, p: Any) -> list[Any]:
+    """Linear predictors of the second and further outcomes; that of the first one is zero."""
+    return [eta, *(v for n, v in vars(p).items() if n.startswith("mu"))]
+
+
+def log_total(etas: list[Any]) -> Any:
+    return log(1 + sum(map(exp, etas)))
+
+
+@by_hand
+def categorical(d: Any, eta: Any, p: Any) -> Any:
+    etas = others(eta, p)
+    own = sum(tf.where(d.y == k, e, np.float64(0)) for k, e in enumerate(etas, 2))
+    return own - log_total(etas)
+
+
+@by_hand
+def multinomial(d: Any, eta: Any, p: Any) -> Any:
+    etas, y = others(eta, p), tf.unstack(d.y, axis=-1)
+    ways = lgamma(d.trials + 1) - sum(lgamma(one + 1) for one in y)
+    own = sum(one * e for one, e in zip(y[1:], etas, strict=True))
+    return ways + own - d.trials * log_total(etas)
+
+
+def concentrations(eta: Any, p: Any) -> list[Any]:
+    weights = [tf.ones_like(eta), *map(exp, others(eta, p))]
+    return [p.phi * one / sum(weights) for one in weights]
+
+
+@by_hand
+def dirichlet(d: Any, eta: Any, p: Any) -> Any:
+    both = zip(concentrations(eta, p), tf.unstack(d.y, axis=-1), strict=True)
+    return lgamma(p.phi) + sum((a - 1) * log(y) - lgamma(a) for a, y in both)
+
+
+@by_hand
+def dirichlet_multinomial(d: Any, eta: Any, p: Any) -> Any:
+    both = zip(concentrations(eta, p), tf.unstack(d.y, axis=-1), strict=True)
+    ways = lgamma(d.trials + 1) + lgamma(p.phi) - lgamma(d.trials + p.phi)
+    return ways + sum(lgamma(a + y) - lgamma(a) - lgamma(y + 1) for a, y in both)
+
+
 def simulated(name: str, rows: int) -> tuple[Density, Any, Any, dict[str, Any]]:
     """Log density of hiermod, data of drawn responses, ``eta`` and parameters.
 
@@ -350,27 +393,27 @@ def simulated(name: str, rows: int) -> tuple[Density, Any, Any, dict[str, Any]]:
             f"family {name!r} has no log density by hand: add to benchmarks/families.py {what}."
         )
     rng = np.random.default_rng(1)
-    turns, eta = np.arange(rows), tf.constant(0.5 * rng.normal(size=rows))
-    y = (
-        1 + turns % 4
-        if family.categories
-        else turns % 2
-        if family.counts
-        else 0.3 + 0.4 * (turns % 2)
-    )
-    frame = pd.DataFrame({"y": y, "trials": 10})
-    formula = f"{'prop(y, trials)' if family.trials else 'y'} ~ 1"
-    joint = hm.model(frame, formula, family=name)._joint
-    given = {p: tf.constant(VALUES[p], tf.float64) for p in family.parameters}
-    rest = {k: v for k, v in joint.data.items() if k != "y"}
+    frame = pd.DataFrame({"n": np.full(rows, 10), **stand_ins(family, rows)})
+    model = hm.model(frame, f"{response(family)} ~ 1", family=name)
+    joint, parameters = model._joint, model.specification.family.parameters
+    linear = [p.parameter for p in model.specification.others]  # of further outcomes
+    given = {
+        p: tf.constant(0.5 * rng.normal(size=rows) if p in linear else VALUES[p], tf.float64)
+        for p in parameters
+    }
+    eta = given.pop(linear[0]) if linear else tf.constant(0.5 * rng.normal(size=rows))
+
+    def likelihood(data: dict[str, Any], eta: Any, given: dict[str, Any]) -> Any:
+        first = eta
+        if linear:  # that of the first outcome is zero
+            first, given = data["offset"], given | {linear[0]: eta}
+        return joint.functions.likelihood(data, first, *(given[p] for p in parameters))
 
     def hiermod(d: Any, eta: Any, p: Any) -> Any:
-        rows = joint.functions.likelihood(vars(d), eta, *(vars(p)[n] for n in family.parameters))
-        return rows.log_prob(d.y)
+        return likelihood(vars(d), eta, vars(p)).log_prob(d.y)
 
-    seed = tf.constant([1, 2], tf.int32)
-    drawn = joint.functions.likelihood(rest, eta, *given.values()).sample(seed=seed)
-    return hiermod, rest | {"y": drawn}, eta, given
+    drawn = likelihood(joint.data, eta, given).sample(seed=tf.constant([1, 2], tf.int32))
+    return hiermod, dict(joint.data) | {"y": drawn}, eta, given
 
 
 def gradient(density: Density, data: Any, eta: Any, given: dict[str, Any]) -> tuple[Any, Any]:

@@ -36,7 +36,13 @@ SETTINGS: dict[str, dict[str, str]] = {
     "gumbel": SIGMA,
     "gev": SIGMA | {"xi": "normal(0, 0.2)"},
     "exgaussian": SIGMA | {"beta": "exponential(1)"},
-    "von_mises": {"kappa": "gamma(4, 1)"},
+    # A mean near pi could be that of a large or of a very negative linear predictor: two modes.
+    "von_mises": {
+        "Intercept": "normal(0, 0.3)",
+        "x": "normal(0, 0.1)",
+        "group_sigma": "exponential(8)",
+        "kappa": "gamma(4, 1)",
+    },
     "lognormal": SIGMA,
     # The shift must be below all responses: few are as near to it as 0.2.
     "shifted_lognormal": {
@@ -72,6 +78,10 @@ SETTINGS: dict[str, dict[str, str]] = {
     "sratio": ORDINAL,
     "cratio": ORDINAL,
     "acat": ORDINAL,
+    "categorical": {},
+    "multinomial": {},
+    "dirichlet": PHI,
+    "dirichlet_multinomial": PHI,
 }
 """Priors of the parameters of every family, and of coefficients where they are to be others."""
 
@@ -107,9 +117,28 @@ def of_family(name: str) -> Case:
             f"family {name!r} has no settings: add it to SETTINGS in benchmarks/simulated.py, with "
             f"priors of its parameters ({missing}), narrow enough for data sets that can be fitted."
         )
-    shown = {k: v for k, v in COEFFICIENTS.items() if not (family.categories and k == "Intercept")}
-    response = "prop(y, n)" if family.trials else "y"
-    return Case(f"{response} ~ x + (1 | g)", family, shown | SETTINGS[name])
+    thresholds = family.categories == "ordered"
+    shown = {k: v for k, v in COEFFICIENTS.items() if not (thresholds and k == "Intercept")}
+    return Case(f"{response(family)} ~ x + (1 | g)", family, shown | SETTINGS[name])
+
+
+def response(family: hm.Family) -> str:
+    """The response in a formula."""
+    if family.columns:
+        return "c(y, y2, y3)"
+    return "prop(y, n)" if family.trials else "y"
+
+
+def stand_ins(family: hm.Family, rows: int) -> dict[str, Any]:
+    """Columns of a response that the family takes, before there is a drawn one."""
+    turns = np.arange(rows)
+    if family.columns:
+        unit = 1 if family.counts else 0.1
+        y, y2 = unit * (3 + turns % 2), unit * (3 + turns % 3)
+        return {"y": y, "y2": y2, "y3": 10 * unit - y - y2}
+    if family.categories:
+        return {"y": 1 + turns % 4}
+    return {"y": turns % 2 if family.counts else 0.3 + 0.4 * (turns % 2)}
 
 
 def cases() -> dict[str, Case]:
@@ -215,29 +244,23 @@ def simulations(
     **options
         Further options of `hiermod.model`.
     """
-    family, turns = case.family, np.arange(len(frame))
-    y = (
-        1 + turns % 4
-        if family.categories
-        else turns % 2
-        if family.counts
-        else 0.3 + 0.4 * (turns % 2)
-    )
+    family = case.family
 
-    def model(y: Any) -> hm.Model:
-        return hm.model(
-            frame.assign(y=y), case.formula, family=family, priors=case.priors, **options
-        )
+    def model(columns: dict[str, Any]) -> hm.Model:
+        data = frame.assign(**columns)
+        return hm.model(data, case.formula, family=family, priors=case.priors, **options)
 
-    drawn = model(y).sample_prior(number, seed=seed)
+    start = stand_ins(family, len(frame))
+    drawn = model(start).sample_prior(number, seed=seed)
     prior = results.group(drawn, "prior")
-    responses = results.group(drawn, "prior_predictive")["y"].to_numpy()[0]
+    (responses,) = results.group(drawn, "prior_predictive").data_vars.values()
     for i in range(number):
-        if family.categories and len(np.unique(responses[i])) < 4:
+        y = responses[0, i].to_numpy().T
+        if family.categories and len(np.unique(y)) < 4:
             yield None  # a model of fewer categories
             continue
         try:
-            found = model(responses[i])
+            found = model(dict(zip(start, np.atleast_2d(y), strict=True)))
         except hm.DataError:
             yield None
             continue
