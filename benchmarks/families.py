@@ -21,6 +21,8 @@ from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("HIERMOD_CACHE", "off")
+if __name__ == "__main__":  # TensorFlow has as many threads as there are cores when it is imported
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
 import numpy as np
 import pandas as pd
@@ -489,7 +491,6 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=4000)
     parser.add_argument("--repeats", type=int, default=30)
     options = parser.parse_args()
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     stored = json.loads(RESULTS.read_text()) if RESULTS.exists() else []
     rows = {row["family"]: row for row in stored}
     for name in options.families:
