@@ -4,7 +4,7 @@
 PYTHON ?= python3
 # Python 3.12 or 3.13 for `make test-arviz1`; found by itself if it is in a usual place.
 PYTHON313 ?=
-# Further options of `make bench`, `bench-seeds`, `bench-gradient` and `bench-shortcuts`.
+# Further options of `make bench` and the other targets that measure, and of `coverage`.
 BENCH ?=
 
 VENV := .venv
@@ -96,6 +96,10 @@ bench-seeds: $(VENV)/.installed-dev ## diagnostics of many seeds; BENCH="--model
 bench-gradient: $(VENV)/.installed-dev ## one gradient of a million rows against NumPy and C
 	@$(BIN)/python benchmarks/gradient.py $(BENCH)
 
+.PHONY: bench-families
+bench-families: $(VENV)/.installed-dev ## one gradient of every family against its log density by hand
+	@$(BIN)/python benchmarks/families.py $(BENCH)
+
 .PHONY: bench-shortcuts
 bench-shortcuts: $(VENV)/.installed-dev ## one gradient against the number of rows, shortcuts on and off
 	@$(BIN)/python benchmarks/shortcuts.py $(BENCH)
@@ -107,6 +111,10 @@ bench-docs: $(VENV)/.installed-dev ## docs/benchmarks.md from the stored results
 .PHONY: calibration
 calibration: $(VENV)/.installed-dev ## simulation-based calibration
 	@$(BIN)/python benchmarks/calibration.py
+
+.PHONY: coverage
+coverage: $(VENV)/.installed-dev ## do intervals cover the truth? an hour; BENCH="--cases gamma --resume"
+	@$(BIN)/python benchmarks/coverage.py $(BENCH)
 
 .PHONY: clean
 clean: ## remove everything that make has made

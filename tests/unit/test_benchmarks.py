@@ -1,23 +1,27 @@
 import copy
 import importlib.util
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import hiermod as hm
+from hiermod.models.families import FAMILIES
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 
 
-def module(name):
-    spec = importlib.util.spec_from_file_location(f"benchmarks_{name}", FOLDER / f"{name}.py")
+def module(name, known="benchmarks_{}"):
+    spec = importlib.util.spec_from_file_location(known.format(name), FOLDER / f"{name}.py")
     found = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(found)
     return found
 
 
 models, render = module("models"), module("render")
+simulated = module("simulated", "{}")  # as those that import it call it
+calibration, coverage, families = map(module, ("calibration", "coverage", "families"))
 
 
 def run(first, second, ess):
@@ -119,6 +123,9 @@ def test_pages_of_seeds_and_gradients():
     rows = [{"chains": 4, "implementation": "C", "seconds": 0.0123, "ratio": 0.5}]
     page = render.page({"gradient": rows})
     assert table(page, "## One gradient") == [["4", "C", "12.3", "0.50", ""]]
+    rows = [{"family": "gamma", "rows": 9, "hiermod": 3e-5, "by_hand": 2e-5, "ratio": 1.5}]
+    page = render.page({"families": rows})
+    assert table(page, "## One gradient of every family") == [["gamma", "30.0", "20.0", "1.50"]]
 
 
 def test_a_page_without_results_says_so():
@@ -146,3 +153,65 @@ def test_models_by_hand_have_the_priors_of_hiermod(name):
         for n, numbers in model.priors.items()
     }
     assert given == shown
+
+
+@pytest.mark.density
+@pytest.mark.parametrize("name", FAMILIES)
+def test_log_densities_by_hand_are_those_of_hiermod(name):
+    hiermod, *point = families.simulated(name, 200)
+    families.agree(hiermod, families.BY_HAND[name], *point)
+    with pytest.raises(AssertionError):
+        families.agree(lambda d, e, p: hiermod(d, e + 1e-6, p), families.BY_HAND[name], *point)
+
+
+def test_a_family_needs_settings(monkeypatch):
+    new = replace(FAMILIES["student"], name="new")
+    monkeypatch.setitem(FAMILIES, "new", new)
+    with pytest.raises(KeyError, match=r"'new' has no settings: .* \(sigma, nu\)"):
+        simulated.cases()
+    with pytest.raises(KeyError, match=r"add to benchmarks/families\.py a function of that name"):
+        families.simulated("new", 10)
+    other = replace(new, name="gaussian", parameters={"tau": new.parameters["nu"]})
+    monkeypatch.setitem(FAMILIES, "gaussian", other)
+    with pytest.raises(KeyError, match="VALUES of tau"):
+        families.simulated("gaussian", 10)
+
+
+def test_coverage_of_a_case(tmp_path, monkeypatch, capsys):
+    case = simulated.cases()["gaussian"]
+    found = coverage.covered(case, 2, rows=40, groups=4, draws=50)
+    assert set(found["parameters"]) == {"Intercept", "x", "sigma", "1|g_sigma"}
+    assert all(sum(counts.values()) == 2 for counts in found["parameters"].values())
+    assert (
+        coverage.covered(case, 2, rows=40, groups=4, draws=50)["parameters"] == found["parameters"]
+    )
+    found["parameters"] = {"x": {"covered": 45, "below": 5}, "sigma": {"above": 10, "covered": 40}}
+    path = tmp_path / "coverage.json"
+    coverage.store(path, {"gaussian": found})
+    arguments = ["coverage", "--resume", "--cases", "gaussian", "--output", str(path)]
+    monkeypatch.setattr(sys, "argv", arguments)
+    coverage.main()
+    shown = capsys.readouterr().out
+    assert "45 of    50  0.900  p = 1.000" in shown
+    assert "40 of    50  0.800  p = 0.030" in shown
+    assert "85 of   100  0.850  p = 0.096" in shown
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("acat", ["x", "threshold[1]", "threshold[2]", "threshold[3]", "1|g_sigma"]),
+        ("correlated effects", ["sigma", "1|g_sigma", "x|g_sigma", "g_cor[1, x]"]),
+        ("dirichlet_multinomial", ["muy2_x", "muy3_1|g_sigma", "phi"]),
+        ("a monotonic effect", ["mo(level)[b]", "mo(level)_simplex[e]"]),
+        ("a horseshoe", ["z6", "common_global", "common_local[z1]"]),
+        ("a smooth", ["s(x)_linear", "s(x)_sigma", "s(x)[7]"]),
+    ],
+)
+def test_every_number_has_a_true_value(name, expected):
+    case = simulated.cases()[name]
+    found = [s for s in simulated.simulations(case, 5, simulated.predictors(60, 4)) if s]
+    names = list(found[0].truth.index)
+    assert set(expected) <= set(names)
+    assert not [n for n in names if "|g[" in n or n == "disc"]
+    assert not (found[0].truth == found[1].truth).any()
