@@ -20,11 +20,20 @@ class Softmax(Row):
         numbered = {f"eta{i}": predictor for i, predictor in enumerate(predictors)}
         super().__init__(name=name, **numbered, **parameters)
 
+    def log_each(self) -> list[tf.Tensor]:
+        """Their logarithms, one tensor for each: what is not stacked is quicker."""
+        etas = [self.p[f"eta{i}"] for i in range(self.size)]
+        largest = etas[0]
+        for eta in etas[1:]:
+            largest = tf.maximum(largest, eta)
+        largest = tf.stop_gradient(largest)
+        total = largest + tf.math.log(sum(tf.exp(eta - largest) for eta in etas))
+        return [eta - total for eta in etas]
+
     def log_shares(self) -> tf.Tensor:
         """Their logarithms, (..., K)."""
         shape = self._batch_shape_tensor()
-        etas = [tf.broadcast_to(self.p[f"eta{i}"], shape) for i in range(self.size)]
-        return tf.nn.log_softmax(tf.stack(etas, axis=-1))
+        return tf.stack([tf.broadcast_to(one, shape) for one in self.log_each()], axis=-1)
 
 
 class Categorical(Softmax, Category):
@@ -33,6 +42,12 @@ class Categorical(Softmax, Category):
     def log_probs(self) -> tf.Tensor:
         """Log probabilities of the categories, (..., K)."""
         return self.log_shares()
+
+    def _of(self, y: tf.Tensor) -> tf.Tensor:
+        first, *others = self.log_each()
+        for number, one in enumerate(others, start=2):
+            first = tf.where(y == number, one, first)
+        return first
 
 
 class Columns(Softmax):
@@ -67,9 +82,8 @@ class Multinomial(Columns):
     """Counts of `trials` things of K kinds."""
 
     def _log_prob(self, y: tf.Tensor) -> tf.Tensor:
-        # A share may round to zero, which does no harm to a count of zero.
-        powers = tf.math.multiply_no_nan(self.log_shares(), y)
-        return log_ways(y, self.p["trials"]) + tf.reduce_sum(powers, axis=-1)
+        powers = sum(y[..., k] * one for k, one in enumerate(self.log_each()))
+        return log_ways(y, self.p["trials"]) + powers
 
     def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
         shares = tf.broadcast_to(
@@ -93,13 +107,15 @@ class Dirichlet(Columns):
         return self.p["phi"][..., tf.newaxis] * tf.exp(self.log_shares())
 
     def _log_prob(self, y: tf.Tensor) -> tf.Tensor:
-        each = tf.unstack(self.concentrations(), axis=-1)
-        total, rest = tf.zeros([], tf.float64), each[-1]
+        each = [self.p["phi"] * tf.exp(one) for one in self.log_each()]
+        rest, total = (
+            each[-1],
+            sum((one - 1.0) * tf.math.log(y[..., k]) for k, one in enumerate(each)),
+        )
         for one in reversed(each[:-1]):  # a beta function for each share of what is left
-            total += tfp.math.lbeta(one, rest)
+            total -= tfp.math.lbeta(one, rest)
             rest += one
-        powers = (tf.stack(each, -1) - 1.0) * tf.math.log(y)
-        return tf.reduce_sum(powers, axis=-1) - total
+        return total
 
     def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
         # By logarithms: gamma numbers of small concentrations would be zero.
@@ -121,7 +137,8 @@ class DirichletMultinomial(Dirichlet):
 
     def _log_prob(self, y: tf.Tensor) -> tf.Tensor:
         n, phi = self.p["trials"], self.p["phi"]
-        more = tf.reduce_sum(rising(self.concentrations(), y), axis=-1) - rising(phi, n)
+        each = enumerate(phi * tf.exp(one) for one in self.log_each())
+        more = sum(rising(one, y[..., k]) for k, one in each) - rising(phi, n)
         return log_ways(y, n) + more
 
     def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
