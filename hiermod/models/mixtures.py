@@ -93,6 +93,7 @@ def mixture(*components: str | Family, order: str | None = None) -> Family:
         location=one.location,
         log_scale=one.log_scale,
         tails=_expression(one, other, "tails", order) if one.tails and other.tails else "",
+        points=one.points,
     )
 
 

@@ -17,6 +17,7 @@ from hiermod.models.distributions import (
     positive,
     real,
     row,
+    special,
 )
 from hiermod.models.distributions.bijectors import Outwards, StickBreaking, onto, sum_to_zero
 
@@ -24,7 +25,7 @@ __all__ = ["KNOWN", "OWN", "Outwards", "StickBreaking", "onto", "sum_to_zero"]
 
 KNOWN: dict[str, Any] = {
     name: thing
-    for module in (bijectors, row, real, positive, counts, compound, ordinal, decorated)
+    for module in (bijectors, row, special, real, positive, counts, compound, ordinal, decorated)
     for name, thing in vars(module).items()
     if getattr(thing, "__module__", "") == module.__name__
 }
