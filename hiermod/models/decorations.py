@@ -80,7 +80,12 @@ def _bounded(family: Family, response: Response) -> str:
     def given(*names: str) -> str:
         return ", ".join(f'{n}=data["{n}"]' if n in response.given else f"{n}=None" for n in names)
 
-    # Counts are 0 or more.
-    least = -0.5 if family.counts else "-np.inf" if np.isinf(family.lower) else family.lower
+    # Counts are 0 or more; some responses can be equal to the lower end.
+    ends = -0.5 if family.counts else family.lower, family.upper
+    least, most = (repr(v) if np.isfinite(v) else "-np.inf" if v < 0 else "np.inf" for v in ends)
+    reached = family.lower in family.points
     names = given("status", "y2", "lower", "upper")
-    return f"Bounded({family.tails}, least={least}, {names}, counts={family.counts})"
+    return (
+        f"Bounded({family.tails}, least={least}, most={most}, reached={reached}, {names}, "
+        f"counts={family.counts})"
+    )

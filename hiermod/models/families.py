@@ -116,6 +116,8 @@ class Family:
         Expression of the same distribution whose ``log_cdf`` and ``log_survival_function`` are
         finite, with finite gradients, wherever the density is. Empty if there is none: then the
         response cannot be censored or truncated.
+    points : tuple of float
+        Ends of the support that have a probability, where the response is not of counts.
 
     Examples
     --------
@@ -150,6 +152,7 @@ class Family:
     columns: bool = False
     single: str = ""
     decisions: bool = False
+    points: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse parameters that are something else."""
@@ -192,6 +195,8 @@ class Family:
 
 
 NORMAL = "tfd.Normal(loc={mean}, scale=sigma)"
+SKEW_NORMAL = "SkewNormal(mean={mean}, sd=sigma, alpha=alpha)"
+EX_GAUSSIAN = "ExGaussian(mean={mean}, scale=sigma, beta=beta)"
 STUDENT = "StudentT(df=nu, loc={mean}, scale=sigma)"
 LAPLACE = "tfd.Laplace(loc={mean}, scale=sigma)"
 ASYMMETRIC = "AsymmetricLaplace(loc={mean}, scale=sigma, quantile=quantile)"
@@ -235,6 +240,7 @@ BETA_BINOMIAL = 'BetaBinomial(trials=data["trials"], logit_mean={logit_mean}, ph
 GAMMA = "Gamma(log_mean={log_mean}, shape=shape)"
 INVERSE_GAUSSIAN = "InverseGaussian(log_mean={log_mean}, shape=shape)"
 LOG_NORMAL = "ShiftedLogNormal(loc={mean}, scale=sigma, shift=np.float64(0))"
+COM_POISSON = "ComPoisson(log_mean={log_mean}, shape=shape)"
 BETA = "Beta(logit_mean={logit_mean}, phi=phi)"
 
 
@@ -285,9 +291,10 @@ _ALL = (
     ),
     Family(
         "skew_normal",
-        "SkewNormal(mean={mean}, sd=sigma, alpha=alpha)",
+        SKEW_NORMAL,
         REAL,
         {"sigma": SIGMA, "alpha": FamilyParameter("normal(0, 4)", "real")},
+        tails=SKEW_NORMAL,
     ),
     Family("laplace", LAPLACE, REAL, {"sigma": SIGMA}, tails=LAPLACE),
     Family(
@@ -316,9 +323,10 @@ _ALL = (
     ),
     Family(
         "exgaussian",
-        "ExGaussian(mean={mean}, scale=sigma, beta=beta)",
+        EX_GAUSSIAN,
         REAL,
         {"sigma": SIGMA, "beta": FamilyParameter("exponential({per_sd})")},
+        tails=EX_GAUSSIAN,
     ),
     Family(
         "wiener",
@@ -395,6 +403,7 @@ _ALL = (
         upper=1,
         ends="()",
         location=False,
+        tails=BETA,
     ),
     Family(
         "bernoulli",
@@ -426,6 +435,7 @@ _ALL = (
         lower=0,
         trials=True,
         location=False,
+        tails=BETA_BINOMIAL,
     ),
     Family(
         "poisson",
@@ -495,6 +505,7 @@ _ALL = (
         lower=0,
         trials=True,
         location=False,
+        tails=f"Inflated({BETA_BINOMIAL}, zi)",
     ),
     Family(
         "zero_inflated_beta",
@@ -505,6 +516,8 @@ _ALL = (
         upper=1,
         ends="[)",
         location=False,
+        tails=f"Hurdle({BETA}, zi, counts=False)",
+        points=(0.0,),
     ),
     Family(
         "zero_one_inflated_beta",
@@ -514,14 +527,17 @@ _ALL = (
         lower=0,
         upper=1,
         location=False,
+        tails=f"ZeroOneInflated({BETA}, zoi, coi)",
+        points=(0.0, 1.0),
     ),
     Family(
         "com_poisson",
-        "ComPoisson(log_mean={log_mean}, shape=shape)",
+        COM_POISSON,
         COUNTS,
         {"shape": FamilyParameter("gamma(2, 1, lb=0.2)")},
         counts=True,
         lower=0,
+        tails=COM_POISSON,
     ),
     Family(
         "hurdle_poisson",
@@ -530,6 +546,7 @@ _ALL = (
         {"hu": ZERO},
         counts=True,
         lower=0,
+        tails=f"Hurdle({POISSON_TAILS}, hu, counts=True)",
     ),
     Family(
         "hurdle_negbinomial",
@@ -538,6 +555,7 @@ _ALL = (
         {"shape": SHAPE, "hu": ZERO},
         counts=True,
         lower=0,
+        tails=f"Hurdle({NEGATIVE_BINOMIAL}, hu, counts=True)",
     ),
     Family(
         "hurdle_gamma",
@@ -545,6 +563,8 @@ _ALL = (
         CONTINUOUS,
         {"shape": SHAPE, "hu": ZERO},
         lower=0,
+        tails=f"Hurdle({GAMMA}, hu, counts=False)",
+        points=(0.0,),
     ),
     Family(
         "hurdle_lognormal",
@@ -553,6 +573,8 @@ _ALL = (
         {"sigma": SIGMA, "hu": ZERO},
         lower=0,
         log_scale=True,
+        tails=f"Hurdle({LOG_NORMAL}, hu, counts=False)",
+        points=(0.0,),
     ),
     _ordinal("cumulative", "Cumulative", "ordered"),
     _ordinal("sratio", "StoppingRatio", "real"),

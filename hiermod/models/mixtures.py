@@ -110,6 +110,7 @@ def mixture(*components: str | Family, order: str | None = None) -> Family:
         location=one.location,
         log_scale=one.log_scale,
         tails=_expression(parts, "tails", order) if all(part.tails for part in parts) else "",
+        points=one.points,
     )
 
 

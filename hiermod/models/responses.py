@@ -202,9 +202,10 @@ def _check_bounds(family: Family, response: Response) -> None:
     )
     outside = f"{name} is outside the bounds of truncation, where nothing is observed"
     _reject(response, (y < lower) | (y > upper), y, outside)
-    least = -np.inf if family.counts else np.maximum(family.lower, lower)
-    _reject(response, (status < 0) & (y <= least), y, f"nothing lies below a left-censored {name}")
-    most = upper if response.trials is None else np.minimum(upper, response.trials)
+    reached = family.counts | ((y == family.lower) & (family.lower in family.points))
+    empty = (y <= np.maximum(family.lower, lower)) & ~reached
+    _reject(response, (status < 0) & empty, y, f"nothing lies below a left-censored {name}")
+    most = np.minimum(upper, family.upper if response.trials is None else response.trials)
     _reject(response, (status > 0) & (y >= most), y, f"nothing lies above a censored {name}")
     if y2 is None:
         words = f"interval-censored rows need upper ends: write censored({name}, status, y2)"

@@ -1,5 +1,7 @@
 """Known standard errors, censored and truncated responses: densities, draws, errors."""
 
+import itertools
+
 import mpmath
 import numpy as np
 import pandas as pd
@@ -10,7 +12,7 @@ from scipy import special, stats
 import hiermod as hm
 from hiermod.models import decorations
 from hiermod.models.families import FAMILIES
-from hiermod.models.links import evaluate
+from hiermod.models.links import LINKS, evaluate, fill
 
 pytestmark = pytest.mark.density
 
@@ -25,6 +27,239 @@ PARAMETERS = {
     "ndt": 0.2,
     "xi": 0.15,
     "zi": 0.3,
+    "alpha": 2.5,
+    "beta": 1.3,
+    "phi": 5.0,
+    "hu": 0.2,
+    "zoi": 0.3,
+    "coi": 0.6,
+}
+
+
+class Points:
+    """A SciPy distribution with points at its ends, in place of what it has there."""
+
+    def __init__(self, base, zero, one=0.0, counts=False):
+        self.base, self.zero, self.one, self.counts = base, zero, one, counts
+        self.none = base.cdf(0.0) if counts else 0.0
+        self.rest = (1 - zero - one) / (1 - self.none)
+
+    def logpdf(self, y):
+        return np.log(self.rest) + (self.base.logpmf(y) if self.counts else self.base.logpdf(y))
+
+    logpmf = logpdf
+
+    def cdf(self, y):
+        inside = self.zero + self.rest * np.maximum(self.base.cdf(y) - self.none, 0)
+        return np.where(y < 0, 0, inside + np.where(y >= 1, self.one, 0))
+
+    def sf(self, y):
+        inside = self.rest * np.minimum(self.base.sf(y), 1 - self.none)
+        return np.where(y < 0, 1, inside + np.where(y < 1, self.one, 0))
+
+    def logcdf(self, y):
+        return np.log(self.cdf(y))
+
+    def logsf(self, y):
+        return np.log(self.sf(y))
+
+
+class Sums:
+    """A distribution of counts, from a density that need not be normalised: a row each."""
+
+    def __init__(self, weight, top=400):
+        k = np.arange(top + 1)[:, None]
+        weights = np.exp(np.broadcast_to(weight(k), (top + 1, len(np.atleast_1d(weight(0))))))
+        self.p = np.asarray(weights / weights.sum(0), np.longdouble)
+
+    def at(self, table, y):
+        y, size = np.floor(y), table.shape[1]
+        places = np.clip(y, 0, len(table) - 1).astype(int)
+        found = table[np.broadcast_to(places, size), np.arange(size)].astype(float)
+        return np.where(y < 0, 0.0, np.where(y >= len(table), table[-1].astype(float), found))
+
+    def logpmf(self, y):
+        return np.log(self.at(self.p, y))
+
+    def cdf(self, y):
+        return self.at(np.cumsum(self.p, 0), y)
+
+    def sf(self, y):
+        above = np.cumsum(self.p[::-1], 0)[::-1]
+        return np.where(y < 0, 1.0, self.at(np.vstack([above[1:], 0 * above[:1]]), y))
+
+    def logcdf(self, y):
+        return np.log(self.cdf(y))
+
+    def logsf(self, y):
+        return np.log(self.sf(y))
+
+
+class Exact:
+    """A distribution whose density is SciPy's, and whose tails are those of `tails_of` below."""
+
+    def __init__(self, name, density, **parameters):
+        self.name, self.logpdf, self.parameters = name, density, parameters
+
+    def tail(self, y, which):
+        size = np.broadcast_shapes(np.shape(y), *(np.shape(v) for v in self.parameters.values()))
+        names, columns = self.parameters, [y, *self.parameters.values()]
+        out = np.empty(int(np.prod(size)))
+        for i, row in enumerate(np.broadcast(*columns)):
+            if np.isinf(row[0]):
+                out[i] = 0.0 if (row[0] > 0) == (which == 0) else -np.inf
+            else:
+                out[i] = float(
+                    tails_of(self.name, row[0], **dict(zip(names, row[1:], strict=True)))[which]
+                )
+        return out.reshape(size)
+
+    def logcdf(self, y):
+        return self.tail(y, 0)
+
+    def logsf(self, y):
+        return self.tail(y, 1)
+
+    def cdf(self, y):
+        return np.exp(self.logcdf(y))
+
+    def sf(self, y):
+        return np.exp(self.logsf(y))
+
+
+def beta_tails(y, eta, phi):
+    a, b = phi / (1 + mpmath.exp(-eta)), phi / (1 + mpmath.exp(eta))
+
+    def part(a, b, y):  # by a sum of positive terms
+        j, term, total = 0, mpmath.mpf(1), mpmath.mpf(1)
+        while term > total * mpmath.eps:
+            term *= (a + b + j) / (a + 1 + j) * y
+            j, total = j + 1, total + term
+        return total * y**a * (1 - y) ** b / (a * mpmath.beta(a, b))
+
+    if y < (a + 1) / (a + b + 2):
+        below = part(a, b, y)
+        return below, 1 - below
+    above = part(b, a, 1 - y)
+    return 1 - above, above
+
+
+def beta_binomial_tails(y, eta, phi, trials):
+    a, b = phi / (1 + mpmath.exp(-eta)), phi / (1 + mpmath.exp(eta))
+    ways = [mpmath.binomial(trials, k) for k in range(int(trials) + 1)]
+    p = [w * mpmath.rf(a, k) * mpmath.rf(b, trials - k) for k, w in enumerate(ways)]
+    parts = mpmath.fsum(p[: int(y) + 1]), mpmath.fsum(p[int(y) + 1 :])
+    return tuple(part / sum(parts) for part in parts)
+
+
+def com_poisson_tails(y, eta, shape):
+    k, term, below, above = 0, mpmath.mpf(1), mpmath.mpf(0), mpmath.mpf(0)
+    while k <= max(y, mpmath.exp(eta)) + 1 or term > above * mpmath.eps:
+        below, above = (below + term, above) if k <= y else (below, above + term)
+        k += 1
+        term *= mpmath.exp(shape * (eta - mpmath.log(k)))
+    return below / (below + above), above / (below + above)
+
+
+def hurdle_poisson_tails(y, eta, hu):
+    rate = mpmath.exp(eta)
+    terms = [mpmath.exp(k * eta - mpmath.loggamma(k + 1)) for k in range(1, int(y) + 1)]
+    below = mpmath.fsum(terms) / mpmath.expm1(rate)
+    above = mpmath.gammainc(y + 1, 0, rate, regularized=True) / -mpmath.expm1(-rate)
+    return hu + (1 - hu) * below, (1 - hu) * above
+
+
+def exgaussian_tails(y, eta, sigma, beta):
+    with mpmath.workdps(400):
+        z, r = (y - eta + beta) / sigma, sigma / beta
+        tail = mpmath.exp(r * r / 2 - r * z) * mpmath.ncdf(z - r)
+        return mpmath.ncdf(z) - tail, mpmath.ncdf(-z) + tail
+
+
+def skew_normal_tails(y, eta, sigma, alpha):
+    shift = mpmath.sqrt(2 / mpmath.pi) * alpha / mpmath.sqrt(1 + alpha**2)
+    scale = sigma / mpmath.sqrt(1 - shift**2)
+    z = (y - eta + scale * shift) / scale
+    h, slant = abs(z), alpha if z < 0 else -alpha
+    # By Owen's T function, in the angles whose tangents are slants; its ends are where it falls.
+    with mpmath.workdps(40):
+        low, high = mpmath.atan(abs(slant)), mpmath.pi / 2
+        width = min(high - low, 60 / (h * (1 + slant**2) * (1 + h * abs(slant))))
+        ends = [low + width * (mpmath.mpf(k) / 16) ** 2 for k in range(17)]
+        part = mpmath.quad(lambda t: mpmath.exp(-((h / mpmath.cos(t)) ** 2) / 2), ends) / mpmath.pi
+        part = 2 * mpmath.ncdf(-h) - part if slant < 0 else part
+    return (part, 1 - part) if z < 0 else (1 - part, part)
+
+
+def inverse_gaussian_tails(y, eta, shape):
+    with mpmath.workdps(400):
+        mean = mpmath.exp(eta)
+        root, unit = mpmath.sqrt(shape / y), y / mean
+        other = mpmath.exp(2 * shape / mean) * mpmath.ncdf(-root * (unit + 1))
+        below = mpmath.ncdf(root * (unit - 1)) + other
+        return below, mpmath.ncdf(root * (1 - unit)) - other
+
+
+def tails_of(name, *values, **parameters):
+    """Logarithms of P(Y <= y) and P(Y > y), with 60 digits."""
+    with mpmath.workdps(60):
+        row = [mpmath.mpf(float(v)) if isinstance(v, float) else mpmath.mpf(v) for v in values]
+        named = {
+            k: v if isinstance(v, mpmath.mpf) else mpmath.mpf(float(v))
+            for k, v in parameters.items()
+        }
+        return [mpmath.log(v) if v else -mpmath.inf for v in EXACT[name][0](*row, **named)]
+
+
+# Rows by y, the linear predictor and the parameters, far into the tails.
+EXACT = {
+    "inverse_gaussian": (
+        inverse_gaussian_tails,
+        {"y": (0.02, 0.3, 1.0, 2.0, 30.0, 400.0), "eta": (0.0, 1.5), "shape": (0.05, 1.0, 60.0)},
+    ),
+    "beta": (
+        beta_tails,
+        {
+            "y": (1e-8, 0.01, 0.4, 0.98, 1 - 1e-6),
+            "eta": (-9.0, -2.0, 0.0, 5.0),
+            "phi": (0.02, 1.0, 2.0, 30.0, 2000.0),
+        },
+    ),
+    "beta_binomial": (
+        beta_binomial_tails,
+        {
+            "y": (0.0, 1.0, 7.0, 39.0),
+            "eta": (-9.0, -1.0, 4.0),
+            "phi": (0.02, 1.0, 30.0, 1e4),
+            "trials": (40.0,),
+        },
+    ),
+    "com_poisson": (
+        com_poisson_tails,
+        {"y": (0.0, 1.0, 5.0, 60.0), "eta": (-5.0, 0.0, 1.7, 4.5), "shape": (0.2, 1.0, 9.0)},
+    ),
+    "hurdle_poisson": (
+        hurdle_poisson_tails,
+        {"y": (1.0, 2.0, 30.0), "eta": (-18.0, -0.3, 0.5, 4.5), "hu": (1e-9, 0.3)},
+    ),
+    "exgaussian": (
+        exgaussian_tails,
+        {
+            "y": (-30.0, -2.0, 0.3, 5.0, 40.0),
+            "eta": (0.0,),
+            "sigma": (0.3, 2.0),
+            "beta": (1e-4, 0.2, 1.0, 60.0),
+        },
+    ),
+    "skew_normal": (
+        skew_normal_tails,
+        {
+            "y": (-9.0, -1.5, 0.1, 0.9, 5.0),
+            "eta": (0.0,),
+            "sigma": (0.4, 1.5),
+            "alpha": (-40.0, -1.0, 0.01, 0.3, 6.0),
+        },
+    ),
 }
 
 
@@ -49,6 +284,12 @@ class Inflated:
 
     def logsf(self, y):
         return np.log(self.sf(y))
+
+
+def skew_normal(m, p):
+    shift = np.sqrt(2 / np.pi) * p["alpha"] / np.hypot(1, p["alpha"])
+    scale = p["sigma"] / np.sqrt(1 - shift**2)
+    return stats.skewnorm(p["alpha"], m - scale * shift, scale)
 
 
 SCIPY = {
@@ -76,11 +317,39 @@ SCIPY = {
     "zero_inflated_poisson": lambda m, p: Inflated(SCIPY["poisson"](m, p), p["zi"]),
     "zero_inflated_negbinomial": lambda m, p: Inflated(SCIPY["negbinomial"](m, p), p["zi"]),
     "zero_inflated_binomial": lambda m, p: Inflated(SCIPY["binomial"](m, p), p["zi"]),
+    "beta": lambda m, p: stats.beta(special.expit(m) * p["phi"], special.expit(-m) * p["phi"]),
+    "beta_binomial": lambda m, p: Sums(
+        stats.betabinom(TRIALS, special.expit(m) * p["phi"], special.expit(-m) * p["phi"]).logpmf,
+        TRIALS,
+    ),
+    "zero_inflated_beta_binomial": lambda m, p: Inflated(SCIPY["beta_binomial"](m, p), p["zi"]),
+    "com_poisson": lambda m, p: Sums(lambda k: p["shape"] * (k * m - special.gammaln(k + 1.0))),
+    "exgaussian": lambda m, p: Exact(
+        "exgaussian",
+        stats.exponnorm(p["beta"] / p["sigma"], m - p["beta"], p["sigma"]).logpdf,
+        eta=m,
+        sigma=p["sigma"],
+        beta=p["beta"],
+    ),
+    "skew_normal": skew_normal,
+    "zero_inflated_beta": lambda m, p: Points(SCIPY["beta"](m, p), p["zi"]),
+    "zero_one_inflated_beta": lambda m, p: Points(
+        SCIPY["beta"](m, p), p["zoi"] * (1 - p["coi"]), p["zoi"] * p["coi"]
+    ),
+    "hurdle_poisson": lambda m, p: Points(SCIPY["poisson"](m, p), p["hu"], counts=True),
+    "hurdle_negbinomial": lambda m, p: Points(SCIPY["negbinomial"](m, p), p["hu"], counts=True),
+    "hurdle_gamma": lambda m, p: Points(SCIPY["gamma"](m, p), p["hu"]),
+    "hurdle_lognormal": lambda m, p: Points(SCIPY["lognormal"](m, p), p["hu"]),
     "geometric": lambda m, p: stats.nbinom(1, 1 / (1 + np.exp(m))),
 }
 TRIALS = 10
 # Truncation, for families of all numbers and of positive ones.
 BOUNDS = {"lower": 0.5, "upper": 7.0}
+
+
+def unit(name):
+    """What the rows are told in: all of them lie in (0, 1), for shares."""
+    return 0.125 if FAMILIES[name].upper == 1 else 1.0
 
 
 def rows(name):
@@ -90,7 +359,7 @@ def rows(name):
         y = y - 0.3
     table = pd.DataFrame(
         [
-            {"y": v, "status": s, "y2": min(v + w, 7.0), "eta": eta}
+            {"y": v * unit(name), "status": s, "y2": min(v + w, 7.0) * unit(name), "eta": eta}
             for v in y
             for s in ("none", "left", "right", "interval")
             for w in (1.0, 3.0)
@@ -144,11 +413,11 @@ def expected(name, table, *, censored, bounds):
 
 
 CASES = {
-    "censored": ("censored(y, status, y2)", True, {}),
-    "truncated": ("truncated(y, 0.5, 7)", False, BOUNDS),
-    "truncated below": ("y | trunc(lb=0.5)", False, {"lower": 0.5}),
-    "truncated above": ("y | trunc(ub=7)", False, {"upper": 7.0}),
-    "both": ("y | cens(status, y2) + trunc(lb=0.5, ub=7)", True, BOUNDS),
+    "censored": ("censored(y, status, y2)", True, ()),
+    "truncated": ("truncated(y, {lower}, {upper})", False, ("lower", "upper")),
+    "truncated below": ("y | trunc(lb={lower})", False, ("lower",)),
+    "truncated above": ("y | trunc(ub={upper})", False, ("upper",)),
+    "both": ("y | cens(status, y2) + trunc(lb={lower}, ub={upper})", True, ("lower", "upper")),
 }
 
 
@@ -170,13 +439,16 @@ def evaluated(log_prob, eta, parameters):
 
 
 COMPILED = ("gaussian", "weibull", "lognormal", "poisson", "gamma", "binomial")
+COMPILED += ("beta", "beta_binomial", "com_poisson", "exgaussian", "skew_normal")
 """One family of each kind of tail: compiling takes seconds."""
 
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("name", CENSORABLE)
 def test_density_and_gradient(name, case):
-    formula, censored, bounds = CASES[case]
+    formula, censored, ends = CASES[case]
+    bounds = {end: BOUNDS[end] * unit(name) for end in ends}
+    formula = formula.format(**bounds)
     table = usable(rows(name), censored, bounds)
     _, names, log_prob = likelihood(name, formula, table)
     eta = tf.constant(table["eta"].to_numpy())
@@ -213,31 +485,50 @@ def test_far_tails_are_finite_and_so_are_their_gradients(name):
             "status": ["none"] * 4 + ["left"] * 4 + ["right"] * 4,
         }
     )
+    if FAMILIES[name].upper == 1:
+        table["y"] = [1e-8, 0.2, 0.9, 1 - 1e-8] * 3
     _, names, log_prob = likelihood(name, "censored(y, status)", table)
     # Of a location, and of a logarithm.
     far = 1000.0 if FAMILIES[name].links[0] == "identity" and not FAMILIES[name].log_scale else 6.0
     # Beyond, the density of these is zero, of gumbel in float64.
     far = {"gumbel": 300.0, "gev": 5.0}.get(name, far)
+    graph = tf.function(lambda *a: evaluated(log_prob, a[0], a[1:]))  # loops are slow without
     for eta in (-far, 0.0, 0.5 * far, far):
         parameters = [tf.constant(PARAMETERS[n], tf.float64) for n in names]
-        found = evaluated(log_prob, tf.fill([12], np.float64(eta)), parameters)
+        found = graph(tf.fill([12], np.float64(eta)), *parameters)
         for part in tf.nest.flatten(found):
             assert np.isfinite(part).all(), (eta, part)
 
 
-@pytest.mark.parametrize("shape", [0.05, 1.0, 60.0])
-def test_tails_of_inverse_gaussian_with_all_digits(shape):
-    y = np.array([0.02, 0.3, 1.0, 2.0, 30.0, 400.0])
-    unit = evaluate(FAMILIES["inverse_gaussian"].tails.format(log_mean="eta"), eta=0.0, shape=shape)
-    below, above = [], []
-    with mpmath.workdps(400):
-        for v in map(mpmath.mpf, y):
-            root = mpmath.sqrt(shape / v)
-            other = mpmath.exp(2 * mpmath.mpf(shape)) * mpmath.ncdf(-root * (v + 1))
-            below.append(float(mpmath.log(mpmath.ncdf(root * (v - 1)) + other)))
-            above.append(float(mpmath.log(mpmath.ncdf(root * (1 - v)) - other)))
-    np.testing.assert_allclose(unit.log_cdf(y), below, 1e-10, 1e-15)
-    np.testing.assert_allclose(unit.log_survival_function(y), above, 1e-10, 1e-15)
+@pytest.mark.parametrize("name", EXACT)
+def test_tails_and_their_derivatives_with_all_digits(name):
+    _, grid = EXACT[name]
+    rows = [dict(zip(grid, row, strict=True)) for row in itertools.product(*grid.values())]
+    given = {k: tf.constant([row[k] for row in rows], tf.float64) for k in grid}
+    moving = {k: v for k, v in given.items() if k not in ("y", "trials")}
+    family = FAMILIES[name]
+    text = fill(family.tails, LINKS[family.links[0]])
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(moving)
+        likely = evaluate(text, data=given, **{k: v for k, v in given.items() if k != "y"})
+        found = likely.log_cdf(given["y"]), likely.log_survival_function(given["y"])
+    exact = np.array([[float(v) for v in tails_of(name, **row)] for row in rows]).T
+    for tail, right in zip(found, exact, strict=True):
+        # Of what is nearly all, the logarithm is as good as one minus it.
+        np.testing.assert_allclose(tail, right, 1e-10, 1e-15)
+    for which, tail in enumerate(found):
+        slopes = tape.gradient(tail, moving)
+        for parameter, slope in slopes.items():
+            for i in range(0, len(rows), 7):
+                with mpmath.workdps(60):
+                    row = {k: mpmath.mpf(v) for k, v in rows[i].items()}
+                    step = mpmath.mpf(10) ** -15
+                    up, down = (
+                        tails_of(name, **row | {parameter: row[parameter] + sign * step})[which]
+                        for sign in (1, -1)
+                    )
+                    right = float((up - down) / (2 * step)) if mpmath.isfinite(up) else 0.0
+                assert float(slope[i]) == pytest.approx(right, rel=1e-8, abs=1e-10), rows[i]
 
 
 def test_censored_rows_beyond_the_end_of_gev():
@@ -432,7 +723,10 @@ def test_a_frequency_with_missing_rows_and_doubled_labels():
     ids=str,
 )
 def test_draws_lie_inside_the_bounds(name, bounds):
-    table = pd.DataFrame({"y": [2.0, 3.0, 2.0], "eta": [-1.0, 0.5, 2.0]})
+    bounds = {end: value * unit(name) for end, value in bounds.items()}
+    table = pd.DataFrame(
+        {"y": np.array([2.0, 3.0, 2.0]) * unit(name), "eta": [-1.0, 0.5, 2.0]},
+    )
     words = ", ".join(f"{k}={v}" for k, v in bounds.items())
     model, names, _ = likelihood(name, f"y | trunc({words})", table)
     eta = tf.constant(table["eta"].to_numpy())
@@ -446,12 +740,44 @@ def test_draws_lie_inside_the_bounds(name, bounds):
     assert (drawn <= high).all()
     d = SCIPY[name](table["eta"].to_numpy(), PARAMETERS)
     below = np.ceil(low) - 1 if FAMILIES[name].counts else low
-    for y in (1.8, 2.0, 2.7, 3.0):
+    for y in np.array([1.8, 2.0, 2.7, 3.0]) * unit(name):
         mass = np.exp(between(d, below, min(y, high)) - between(d, below, high))
         mass = np.where(y < low, 0, mass)
         # Five standard errors of a share.
         error = 5 * np.sqrt(mass * (1 - mass) / n) + 1e-9
         assert (np.abs((drawn <= y).mean(0) - mass) < error).all()
+
+
+@pytest.mark.parametrize("name", [name for name, family in FAMILIES.items() if family.points])
+def test_zeros_at_the_end_of_the_support(name):
+    """They lie at or below zero, and inside of bounds from zero on."""
+    high = 2.0 * unit(name)
+    table = pd.DataFrame(
+        {"y": np.array([0.0, 0.0, 0.0, 1.0, 0.0]) * unit(name), "y2": high}
+        | {"c": ["left", "right", "interval", "none", "none"]}
+    )
+    d = SCIPY[name](0.3, PARAMETERS)
+    zero, below = d.cdf(0.0), d.cdf(high)
+    inside, none = d.logpdf(table["y"][3]), np.log(zero)
+    for formula, parts in [
+        ("y | cens(c, y2)", [none, np.log(1 - zero), np.log(below - zero), inside, none]),
+        (
+            f"y | cens(c, y2) + trunc(0, {high})",
+            np.array([none, np.log(below - zero), np.log(below - zero), inside, none])
+            - np.log(below),
+        ),
+    ]:
+        model, names, log_prob = likelihood(name, formula, table)
+        eta = tf.fill([5], np.float64(0.3))
+        given = [tf.constant(PARAMETERS[n], tf.float64) for n in names]
+        values, gradients = evaluated(log_prob, eta, given)
+        np.testing.assert_allclose(values, parts, 1e-10)
+        assert all(np.isfinite(slope).all() for slope in gradients)
+    likely = model._joint.functions.likelihood(model._joint.data, eta, *given)
+    drawn = likely.sample(2000, seed=tf.constant([3, 4], tf.int32)).numpy()
+    share = zero / below
+    assert (drawn == 0).mean() == pytest.approx(share, abs=5 * np.sqrt(share / 10_000))
+    assert drawn.max() <= high
 
 
 def test_draws_far_from_the_bulk():
@@ -578,9 +904,9 @@ ERRORS = [
     ("censored(y, c, y)", "gaussian", hm.DataError, "the upper end of an interval must be larger than y: row 3 has 4"),  # noqa: E501
     ("censored(y, g)", "gaussian", hm.DataError, "'none', 'left', 'right' or 'interval' (0, -1, 1 or 2): row 0 has a, row 1 has b, row 2 has a and 3 more"),  # noqa: E501
     ("censored(y, y2, c)", "gaussian", hm.DataError, "the status 'y2' must be 'none'"),
-    ("censored(y, c, y2)", "exgaussian", hm.ModelError, "family 'exgaussian' cannot be censored"),
+    ("censored(s, 'right')", "von_mises", hm.ModelError, "family 'von_mises' cannot be censored"),
     ("censored(prop(k, 4), 'right')", "binomial", hm.DataError, "nothing lies above a censored k: row 3 has 4"),  # noqa: E501
-    ("truncated(k, 0)", "hurdle_poisson", hm.ModelError, "cannot be truncated"),
+    ("truncated(s, 0)", "von_mises", hm.ModelError, "cannot be truncated"),
     ("rate(k, s)", "zero_inflated_poisson", hm.ModelError, "rate() gives the exposure of counts, and not of family 'zero_inflated_poisson'. Families that it fits: poisson, negbinomial, geometric."),  # noqa: E501
     ("rate(k, s0)", "poisson", hm.DataError, "exposures must be positive: row 1 has 0"),
     ("rate(k, s, x)", "poisson", hm.FormulaError, "Write rate(y, exposure), or y | rate(exposure)."),  # noqa: E501
@@ -591,6 +917,8 @@ ERRORS = [
     ("truncated(k, ub=2)", "poisson", hm.DataError, "row 3 has 4, row 4 has 3"),
     ("truncated(y, 5, 4)", "gaussian", hm.DataError, "the lower bound of truncation must be below the upper one: row 0 has 5"),  # noqa: E501
     ("y | cens('left') + trunc(lb=0.5)", "gaussian", hm.DataError, "nothing lies below a left-censored y: row 0 has 0.5"),  # noqa: E501
+    ("censored(u, 'right')", "zero_one_inflated_beta", hm.DataError, "nothing lies above a censored u: row 5 has 1"),  # noqa: E501
+    ("censored(u, 'left')", "exponential", hm.DataError, "nothing lies below a left-censored u: row 0 has 0"),  # noqa: E501
     ("y | cens('right') + trunc(ub=4)", "gaussian", hm.DataError, "nothing lies above a censored y: row 3 has 4"),  # noqa: E501
 ]  # fmt: skip
 
@@ -598,13 +926,17 @@ ERRORS = [
 @pytest.mark.parametrize(("response", "family", "kind", "says"), ERRORS)
 def test_errors(response, family, kind, says):
     with pytest.raises(kind) as info:
-        hm.model(TABLE.assign(s0=[1.0, 0, 1, 1, 1, 1]), f"{response} ~ x", family=family)
+        hm.model(
+            TABLE.assign(s0=[1.0, 0, 1, 1, 1, 1], u=[0, 0.2, 0.4, 0.6, 0.8, 1]),
+            f"{response} ~ x",
+            family=family,
+        )
     assert says in str(info.value)
 
 
 def test_the_error_lists_the_families_that_can_be_censored():
     with pytest.raises(hm.ModelError) as info:
-        hm.model(TABLE, "censored(y, c, y2) ~ x", family="exgaussian")
+        hm.model(TABLE, "censored(s, 'right') ~ x", family="von_mises")
     assert str(info.value).endswith(f"Families that can be: {', '.join(CENSORABLE)}.")
     assert set(CENSORABLE) == set(SCIPY)
     assert decorations.MEASURED == ("gaussian", "student")

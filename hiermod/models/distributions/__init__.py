@@ -19,6 +19,7 @@ from hiermod.models.distributions import (
     positive,
     real,
     row,
+    special,
 )
 from hiermod.models.distributions.bijectors import Outwards, StickBreaking, onto, sum_to_zero
 
@@ -27,7 +28,7 @@ __all__ = ["KNOWN", "OWN", "Outwards", "StickBreaking", "onto", "sum_to_zero"]
 KNOWN: dict[str, Any] = {
     name: thing
     for module in (
-        *(bijectors, row, real, positive, counts, compound),
+        *(bijectors, row, special, real, positive, counts, compound),
         *(nominal, ordinal, diffusion, decorated),
     )
     for name, thing in vars(module).items()

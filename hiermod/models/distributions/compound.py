@@ -9,10 +9,10 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from hiermod.models.distributions.bijectors import onto
-from hiermod.models.distributions.row import Row
+from hiermod.models.distributions.row import Row, Tailed, tails
 
 
-class Inflated(Row):
+class Inflated(Tailed):
     """Zero with an additional probability, else a draw of another distribution of counts."""
 
     def __init__(self, base: Any, extra: Any) -> None:
@@ -24,12 +24,11 @@ class Inflated(Row):
         of_base = other + self.base.log_prob(y)
         return tf.where(y == 0, tfp.math.log_add_exp(one, of_base), of_base)
 
-    def _log_cdf(self, y: tf.Tensor) -> tf.Tensor:
+    def log_tails(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Those of the other distribution, with the zeros below."""
         one, other = tf.math.log(self.p["extra"]), tf.math.log1p(-self.p["extra"])
-        return tfp.math.log_add_exp(one, other + self.base.log_cdf(y))
-
-    def _log_survival_function(self, y: tf.Tensor) -> tf.Tensor:
-        return tf.math.log1p(-self.p["extra"]) + self.base.log_survival_function(y)
+        below, above = tails(self.base, y)
+        return tfp.math.log_add_exp(one, other + below), other + above
 
     def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
         first, second = tfp.random.split_seed(seed, 2)
@@ -44,7 +43,7 @@ class Inflated(Row):
         return (1.0 - extra) * (self.base.variance() + extra * mean**2)
 
 
-class Hurdle(Row):
+class Hurdle(Tailed):
     """Zero with a given probability, else a positive draw of another distribution."""
 
     TRIES = 1000
@@ -66,6 +65,24 @@ class Hurdle(Row):
             tf.where(y == 0, tf.fill(tf.shape(y), tf.cast(inside, y.dtype)), y)
         )
         return tf.where(y == 0, zero, other + density - self._log_positive())
+
+    def log_tails(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Of y of 0 or more."""
+        zero, other = tf.math.log(self.p["zero"]), tf.math.log1p(-self.p["zero"])
+        inside = 1.0 if self.counts else 0.5
+        positive = y > 0
+        below, above = tails(self.base, tf.where(positive, y, np.float64(inside)))
+        if self.counts:
+            # What its own zeros leave: of P(Y <= y) if these are few, else of P(Y > y).
+            zeros, some = self.base.log_prob(tf.zeros([], tf.float64)), self._log_positive()
+            few, above = zeros < -0.7, above - some
+            rest = tfp.math.log1mexp(tf.where(few, below - zeros, np.float64(1)))
+            small = tfp.math.log1mexp(tf.where(few, np.float64(-1), above))
+            below = tf.where(few, below + rest - some, small)
+        return (
+            tf.where(positive, tfp.math.log_add_exp(zero, other + below), zero),
+            other + tf.where(positive, above, np.float64(0)),
+        )
 
     def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
         first, second = tfp.random.split_seed(seed, 2)
@@ -97,7 +114,7 @@ class Hurdle(Row):
         return (1.0 - self.p["zero"]) * square - self._mean() ** 2
 
 
-class ZeroOneInflated(Row):
+class ZeroOneInflated(Tailed):
     """Zero or one with a probability `extra`, else a draw of another distribution inside (0, 1).
 
     What is extra is a one with the probability `ones`.
@@ -114,6 +131,17 @@ class ZeroOneInflated(Row):
         inside = self.base.log_prob(tf.where(at_end, tf.fill(tf.shape(y), np.float64(0.5)), y))
         end = tf.math.log(extra) + tf.where(y == 1, tf.math.log(ones), tf.math.log1p(-ones))
         return tf.where(at_end, end, tf.math.log1p(-extra) + inside)
+
+    def log_tails(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Of y from 0 to below 1."""
+        extra, ones, positive = self.p["extra"], self.p["ones"], y > 0
+        below, above = tails(self.base, tf.where(positive, y, np.float64(0.5)))
+        zero, one = (tf.math.log(extra) + tf.math.log(share) for share in (1.0 - ones, ones))
+        other = tf.math.log1p(-extra)
+        return (
+            tf.where(positive, tfp.math.log_add_exp(zero, other + below), zero),
+            tfp.math.log_add_exp(one, other + tf.where(positive, above, np.float64(0))),
+        )
 
     def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
         first, second, third = tfp.random.split_seed(seed, 3)

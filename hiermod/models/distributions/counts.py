@@ -9,7 +9,16 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from hiermod.models.distributions.positive import Beta
-from hiermod.models.distributions.row import Row, chances, growth, log_or, rising, with_slope
+from hiermod.models.distributions.row import (
+    Row,
+    Tailed,
+    chances,
+    growth,
+    log_or,
+    rising,
+    with_slope,
+)
+from hiermod.models.distributions.special import log_outward
 
 tfd = tfp.distributions
 
@@ -116,7 +125,7 @@ class NegativeBinomial(Row):
         return mean + mean**2 / self.p["shape"]
 
 
-class BetaBinomial(Row):
+class BetaBinomial(Tailed):
     """Successes whose probability is beta(mean phi, (1 - mean) phi) in every row."""
 
     def _log_prob(self, y: tf.Tensor) -> tf.Tensor:
@@ -125,6 +134,41 @@ class BetaBinomial(Row):
         ways = tf.math.lgamma(n + 1.0) - tf.math.lgamma(y + 1.0) - tf.math.lgamma(left + 1.0)
         mean, rest = chances(self.p["logit_mean"])
         return ways + rising(mean * phi, y) + rising(rest * phi, left) - rising(phi, n)
+
+    def log_tails(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Sums of the density, on the side that the mean says is the smaller one."""
+        mean, rest = chances(self.p["logit_mean"])
+        n, phi = self.p["trials"] + tf.zeros_like(y), self.p["phi"]
+        inside = y < n
+        y = tf.where(inside, y, tf.zeros_like(y))
+        whole = tf.zeros_like(mean * phi + y)
+        a, b = mean * phi + whole, rest * phi + whole
+        of_a, of_b = tf.stop_gradient(a), tf.stop_gradient(b)
+        expected = n * tf.stop_gradient(mean)
+        # By Markov's inequality the other tail is at least half of this.
+        below = (expected - y) / tf.maximum(n - y, 1.0) > (y + 1.0 - expected) / (y + 1.0)
+        sign = tf.where(below, np.float64(-1), np.float64(1))
+
+        def ratio(j: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            """P(k) / P(k - 1), or one over it."""
+            k = y + 1.0 + sign * j
+            known = (k >= 1.0) & (k <= n)
+            k = tf.where(known, k, tf.ones_like(k))
+            left = tf.maximum(n - k, 0.0)
+            up = (left + 1.0) * (of_a + k - 1.0), k * (of_b + left)
+            r = tf.where(below, up[1] / up[0], up[0] / up[1])
+            turn = tf.stack([sign / (of_a + k - 1.0), -sign / (of_b + left)])
+            return tf.where(known, r, tf.zeros_like(r)), turn
+
+        total, (slope_a, slope_b) = log_outward(ratio, whole)
+        total = with_slope(b, with_slope(a, tf.stop_gradient(total), slope_a), slope_b)
+        near = tf.minimum(self._log_prob(tf.where(below, y, y + 1.0)) + total, 0.0)
+        far = tfp.math.log1mexp(near)
+        all_of_it, none = tf.zeros_like(near), tf.fill(tf.shape(near), np.float64(-np.inf))
+        return (
+            tf.where(inside, tf.where(below, near, far), all_of_it),
+            tf.where(inside, tf.where(below, far, near), none),
+        )
 
     def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
         first, second = tfp.random.split_seed(seed, 2)
@@ -139,7 +183,7 @@ class BetaBinomial(Row):
         return n * mean * rest * (phi + n) / (phi + 1.0)
 
 
-class ComPoisson(Row):
+class ComPoisson(Tailed):
     """Conway-Maxwell-Poisson: p(y) is as (mu^y / y!)^shape; mu is its mode, about its mean.
 
     Its constant Z, the sum over y, is good to 1e-10 for shapes from 0.2 to 200, and refused as nan
@@ -194,6 +238,30 @@ class ComPoisson(Row):
         log_mean, shape = self._wide()
         ways = y * log_mean - tf.math.lgamma(y + 1.0)
         return shape * ways - self._log_constant(log_mean, shape)
+
+    def log_tails(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Sums of the density, on the side of the mode."""
+        log_mean, shape = self._wide()
+        whole = tf.zeros_like(log_mean + y)
+        log_mean, shape, y = log_mean + whole, shape + whole, y + whole
+        of_log, of_shape = tf.stop_gradient(log_mean), tf.stop_gradient(shape)
+        below = tf.math.log(y + 1.0) <= of_log
+        sign = tf.where(below, np.float64(-1), np.float64(1))
+
+        def ratio(j: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            """P(k) / P(k - 1), or one over it."""
+            k = y + 1.0 + sign * j
+            known = k >= 1.0
+            log = sign * (of_log - tf.math.log(tf.maximum(k, 1.0)))
+            r = tf.exp(of_shape * log)
+            return tf.where(known, r, tf.zeros_like(r)), tf.stack([sign * of_shape, log])
+
+        total, (slope_log, slope_shape) = log_outward(ratio, whole)
+        total = with_slope(log_mean, tf.stop_gradient(total), slope_log)
+        total = with_slope(shape, total, slope_shape)
+        near = tf.minimum(self._log_prob(tf.where(below, y, y + 1.0)) + total, 0.0)
+        far = tfp.math.log1mexp(near)
+        return tf.where(below, near, far), tf.where(below, far, near)
 
     def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
         # Rejection from a density that is flat at the mode and falls exponentially, which fits all

@@ -8,18 +8,19 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from hiermod.models.distributions.row import tails
+
 tfd = tfp.distributions
 
 
 class Decorated(tfd.Distribution):  # type: ignore[name-defined]
     """Another density for the rows of a distribution; draws and means are those of the plain one.
 
-    `given` are numbers of the rows that the density needs, None where there are none; `least` is
-    what all responses are larger than.
+    `given` are numbers of the rows that the density needs, None where there are none.
     """
 
-    def __init__(self, distribution: Any, least: float = -np.inf, **given: Any) -> None:
-        self.distribution, self.least, self.given = distribution, least, given
+    def __init__(self, distribution: Any, **given: Any) -> None:
+        self.distribution, self.given = distribution, given
         super().__init__(
             dtype=distribution.dtype,
             reparameterization_type=tfd.NOT_REPARAMETERIZED,
@@ -67,29 +68,44 @@ class Bounded(Decorated):
     By status, a row has the log-likelihood: -1, log P(Y <= y); 0, the log density; 1, log P(Y > y);
     2, log P(y < Y <= y2). Rows are observed because they lie from `lower` to `upper`, both
     included, so all this is given that they do. Draws lie there, and are of what was censored;
-    the mean is that without the bounds.
+    the mean is that without the bounds. All responses are larger than `least`, or equal to it if
+    it is `reached`, and at most `most`.
     """
 
     STEPS = 64
 
     def log_tails(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Log P(Y <= y) and log P(Y > y) of the plain distribution, for all y."""
-        inside = (y > self.least) & (y < np.inf)
-        safe = tf.where(inside, y, tf.ones_like(y))
-        below = self.distribution.log_cdf(safe)
-        above = self.distribution.log_survival_function(safe)
+        inside = self._above_least(y) & (y < self.given["most"])
+        safe = tf.where(inside, y, self._inside())
+        below, above = tails(self.distribution, safe)
         none, whole = tf.constant(-np.inf, tf.float64), tf.zeros([], tf.float64)
-        high = y == np.inf
+        high = y >= self.given["most"]
         return (
             tf.where(inside, below, tf.where(high, whole, none)),
             tf.where(inside, above, tf.where(high, none, whole)),
         )
 
+    def _above_least(self, y: tf.Tensor) -> tf.Tensor:
+        """Where a number has responses at or below it."""
+        least = self.given["least"]
+        return y >= least if self.given["reached"] else y > least
+
+    def _inside(self) -> tf.Tensor:
+        """A response, for rows that do not use it."""
+        most = self.given["most"]
+        middle = 0.5 * (self.given["least"] + most) if np.isfinite(most) else 1.0
+        return tf.constant(middle, tf.float64)
+
     def log_between(self, low: tf.Tensor, high: tf.Tensor) -> tf.Tensor:
         """Log P(low < Y <= high) of the plain distribution."""
         empty = high <= low
-        below_low, above_low = self.log_tails(low)
-        below_high, above_high = self.log_tails(tf.where(empty, low + 1.0, high))
+        # Both at once: what is compiled is half as long.
+        ends = tf.stack([low + tf.zeros_like(high), tf.where(empty, low + 1.0, high)])
+        for _ in range(self.distribution.batch_shape.rank - ends.shape.rank + 1):
+            ends = tf.expand_dims(ends, 1)
+        below, above = self.log_tails(ends)
+        (below_low, below_high), (above_low, above_high) = tf.unstack(below), tf.unstack(above)
         # A difference of the smaller tails keeps the digits.
         upper = above_low < below_low
         large = tf.where(upper, above_low, below_high)
@@ -102,6 +118,8 @@ class Bounded(Decorated):
         lower, upper = self.given["lower"], self.given["upper"]
         lower = tf.constant(-np.inf, tf.float64) if lower is None else lower
         upper = tf.constant(np.inf, tf.float64) if upper is None else upper
+        if self.given["reached"]:
+            lower = tf.where(lower <= self.given["least"], np.float64(-np.inf), lower)
         if not self.given["counts"]:
             return lower, upper
         return tf.math.ceil(lower) - 1.0, tf.math.floor(upper)
@@ -114,7 +132,8 @@ class Bounded(Decorated):
             whole = self.log_between(lower, upper)
         if status is None:
             return self.distribution.log_prob(y) - whole
-        safe = tf.where((status == 0) | (y > self.least), y, tf.ones_like(y))
+        within = self._above_least(y) & (y <= self.given["most"])
+        safe = tf.where((status == 0) | within, y, self._inside())
         exact = self.distribution.log_prob(safe)
         low = tf.where(status < 0, lower, y)
         high = tf.where(status < 0, y, upper if y2 is None else tf.where(status == 2, y2, upper))
@@ -132,8 +151,9 @@ class Bounded(Decorated):
         share = tf.math.log(uniform) + self.log_between(lower, upper)
         half, far = (0.5, 37.0) if self.given["counts"] else (0.0, 300.0)
         zero = tf.zeros(shape, tf.float64)
-        low = zero + tf.maximum(tf.asinh(tf.maximum(lower, self.least)), -far)
-        high = zero + tf.minimum(tf.asinh(upper + half), far)
+        least, most = self.given["least"], self.given["most"]
+        low = zero + tf.maximum(tf.asinh(tf.maximum(lower, least)), -far)
+        high = zero + tf.minimum(tf.asinh(tf.minimum(upper, most) + half), far)
 
         def halve(low: tf.Tensor, high: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             middle = 0.5 * (low + high)
@@ -146,4 +166,8 @@ class Bounded(Decorated):
         drawn = tf.sinh(high)
         if self.given["counts"]:
             return tf.math.floor(drawn)
-        return tf.clip_by_value(drawn, lower, upper)
+        drawn = tf.clip_by_value(drawn, lower, tf.minimum(upper, most))
+        if not self.given["reached"]:
+            return drawn
+        least = tf.constant(least, tf.float64)
+        return tf.where(self.log_between(lower, least) >= share, least, drawn)

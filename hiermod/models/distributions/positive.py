@@ -8,7 +8,8 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from hiermod.models.distributions.row import Row, chances, growth, log_or, log_reached
+from hiermod.models.distributions.row import Row, Tailed, chances, growth, log_or, log_reached
+from hiermod.models.distributions.special import log_beta_tails
 
 tfd = tfp.distributions
 
@@ -177,7 +178,7 @@ class InverseGaussian(Row):
         return tf.exp(3.0 * self.p["log_mean"]) / self.p["shape"]
 
 
-class Beta(Row):
+class Beta(Tailed):
     """By its mean, on the logit scale, and phi: the variance is mean (1 - mean) / (1 + phi)."""
 
     def _log_prob(self, y: tf.Tensor) -> tf.Tensor:
@@ -185,6 +186,11 @@ class Beta(Row):
         one, other = mean * self.p["phi"], rest * self.p["phi"]
         powers = (one - 1.0) * tf.math.log(y) + (other - 1.0) * tf.math.log1p(-y)
         return powers - tfp.math.lbeta(one, other)
+
+    def log_tails(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The incomplete beta function."""
+        mean, rest = chances(self.p["logit_mean"])
+        return log_beta_tails(mean * self.p["phi"], rest * self.p["phi"], y)
 
     def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
         mean, rest = chances(self.p["logit_mean"])

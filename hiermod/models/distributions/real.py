@@ -10,17 +10,22 @@ import tensorflow_probability as tfp
 
 from hiermod.models.distributions.row import (
     Row,
+    Tailed,
     growth,
     log1p_ratio,
     log_or,
     log_reached,
     with_slope,
 )
+from hiermod.models.distributions.special import (
+    log_normal_and_exponential,
+    log_skew_tail,
+)
 
 tfd = tfp.distributions
 
 
-class SkewNormal(Row):
+class SkewNormal(Tailed):
     """By its mean and standard deviation, and the slant alpha (Azzalini 1985), as in brms."""
 
     def _location(self) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -36,6 +41,26 @@ class SkewNormal(Row):
         z = (y - location) / scale
         log_cdf = tfd.Normal(np.float64(0), np.float64(1)).log_cdf(self.p["alpha"] * z)
         return 0.5 * np.log(2 / np.pi) - tf.math.log(scale) - 0.5 * z * z + log_cdf
+
+    def log_tails(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """By Owen's T function, of which the derivatives are known (Owen 1956)."""
+        location, scale, _ = self._location()
+        z = (y - location) / scale
+        alpha = self.p["alpha"] + tf.zeros_like(z)
+        at, slant = tf.stop_gradient(z), tf.stop_gradient(alpha)
+        below = at < 0
+        near = tf.minimum(log_skew_tail(tf.abs(at), tf.where(below, slant, -slant)), -1e-16)
+        far = tfp.math.log1mexp(near)
+        density = 0.5 * np.log(2 / np.pi) - 0.5 * at * at
+        density += tfd.Normal(np.float64(0), np.float64(1)).log_cdf(slant * at)
+        square = 1.0 + slant * slant
+        turn = -0.5 * at * at * square - tf.math.log(np.pi * square)
+
+        def moved(tail: tf.Tensor, sign: float) -> tf.Tensor:
+            tail = with_slope(z, tail, sign * tf.exp(density - tail))
+            return with_slope(alpha, tail, -sign * tf.exp(turn - tail))
+
+        return moved(tf.where(below, near, far), 1.0), moved(tf.where(below, far, near), -1.0)
 
     def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
         first, second = tfp.random.split_seed(seed, 2)
@@ -115,7 +140,7 @@ class AsymmetricLaplace(Row):
         return tf.broadcast_to(spread, self._batch_shape_tensor())
 
 
-class ExGaussian(Row):
+class ExGaussian(Tailed):
     """A normal number and an exponential one of mean `beta`, added; `mean` is of the sum."""
 
     def _log_prob(self, y: tf.Tensor) -> tf.Tensor:
@@ -128,6 +153,33 @@ class ExGaussian(Row):
         long = ratio * (0.5 * ratio - z) + log_cdf
         short = tfp.math.logerfcx(tf.maximum(-w, 0.0) / np.sqrt(2)) - 0.5 * z * z - np.log(2)
         return -tf.math.log(beta) + tf.where(w > 0, long, short)
+
+    def log_tails(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """P(Y > y) is the normal tail and beta times the density; far below, see there."""
+        z = (y - self.p["mean"] + self.p["beta"]) / self.p["scale"]
+        ratio = self.p["scale"] / self.p["beta"] + tf.zeros_like(z)
+        at, r = tf.stop_gradient(z), tf.stop_gradient(ratio)
+        unit = tfd.Normal(np.float64(0), np.float64(1))
+        density = tf.stop_gradient(self._log_prob(y) + tf.math.log(self.p["beta"]))
+        low = at < 5.0
+        below, turn = log_normal_and_exponential(at, r)
+        exponent = tf.where(low, -tf.ones_like(at), density)
+        high = tf.math.log(-tf.math.expm1(exponent) - unit.cdf(-tf.maximum(at, 5.0)))
+        below = tf.where(low, below, high)
+        above = tfp.math.log_add_exp(unit.log_cdf(-at), density)
+        small = below < -0.7
+        above = tf.where(small, tfp.math.log1mexp(tf.where(small, below, -1.0)), above)
+        below = tf.where(small, below, tfp.math.log1mexp(above))
+        # Derivatives of P(Y <= y) in z and in the ratio.
+        in_z, normal = density + tf.math.log(r), unit.log_prob(at)
+        long = tfp.math.log_add_exp(normal, density + tf.math.log(tf.maximum(at - r, 1e-300)))
+        in_ratio = tf.where(at > r, long, normal + tf.math.log(turn))
+
+        def moved(tail: tf.Tensor, sign: float) -> tf.Tensor:
+            tail = with_slope(z, tail, sign * tf.exp(in_z - tail))
+            return with_slope(ratio, tail, sign * tf.exp(in_ratio - tail))
+
+        return moved(below, 1.0), moved(above, -1.0)
 
     def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
         first, second = tfp.random.split_seed(seed, 2)

@@ -102,6 +102,27 @@ class Category(Row):
         return tf.reduce_sum(self.probs() * distance**2, -1)
 
 
+class Tailed(Row):
+    """Rows whose two tails come from one computation, `log_tails`."""
+
+    def log_tails(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Log P(Y <= y) and log P(Y > y)."""
+        raise NotImplementedError
+
+    def _log_cdf(self, y: tf.Tensor) -> tf.Tensor:
+        return self.log_tails(y)[0]
+
+    def _log_survival_function(self, y: tf.Tensor) -> tf.Tensor:
+        return self.log_tails(y)[1]
+
+
+def tails(distribution: Any, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Log P(Y <= y) and log P(Y > y) of a distribution of rows."""
+    if isinstance(distribution, Tailed):
+        return distribution.log_tails(y)
+    return distribution.log_cdf(y), distribution.log_survival_function(y)
+
+
 def log_reached(z: tf.Tensor) -> tf.Tensor:
     """log(1 - exp(-exp(z))), which is z far below zero."""
     small = z < -30.0
