@@ -193,20 +193,26 @@ class Plan:
         flags = [np.full(p.size, p in self.parts) for p in self.joint.parts]
         return np.concatenate(flags)
 
+    def placed(self, position: FloatArray) -> FloatArray:
+        """Positions (chains, dimensions), effects that are conditioned as the model has them."""
+        values, _ = self.structure.values(tf.constant(position), self.data)
+        held = {one.block.identifier for one in self.structure.conditioned}
+        out, begin = position.copy(), 0
+        for part in self.parts:
+            if part.identifier in held:
+                found = values[part.identifier].numpy()
+                out[:, begin : begin + part.size] = found.reshape(len(out), -1)
+            begin += part.size
+        return out
+
     def explain(self, position: FloatArray) -> str:
         """As `Joint.explain`; what is integrated out is looked at where it starts."""
         whole = self.joint.start()[0]
-        position = position.copy()
-        values, _ = self.structure.values(tf.constant(position[None]), self.data)
-        begin = 0
-        for part in self.parts:
-            if part.identifier in {one.block.identifier for one in self.structure.conditioned}:
-                position[begin : begin + part.size] = np.ravel(values[part.identifier])
-            begin += part.size
-        whole[self._kept] = position
+        whole[self._kept] = self.placed(position[None])[0]
         found = self.joint.explain(whole)
         if self._kept.all() or not found.startswith(EVERYTHING):
             return found
+        values, _ = self.structure.values(tf.constant(position[None]), self.data)
         where = at_values({self.joint.names[name]: v.numpy()[0] for name, v in values.items()})
         return f"The log density with {self.notes['integrated']} integrated out is not, {where}."
 

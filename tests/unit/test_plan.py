@@ -14,7 +14,7 @@ import hiermod as hm
 from hiermod.inference.hmc import value_and_gradient
 from hiermod.models import marginal
 from hiermod.models.compress import compress
-from hiermod.models.joint import arrays
+from hiermod.models.joint import arrays, log_jacobian
 
 pytestmark = pytest.mark.density
 
@@ -162,9 +162,12 @@ def test_integral(case):
     position = rng.normal(0, 0.7, (4, plan.dimensions))
     position[2, [i for i, n in enumerate(unconstrained(plan)) if n.startswith("sigma_")]] = -9.0
     position[3, [i for i, n in enumerate(unconstrained(plan)) if n == "sigma"]] = -4.0
-    expected, _, _ = integral(plan, position)
+    expected, _, _ = integral(plan, plan.placed(position))
+    # Conditioned effects add the log determinant of their map, tried in test_conditioning.
+    _, log_det = plan.structure.values(tf.constant(position), plan.data)
+    log_det -= log_jacobian(plan.parts, tf.constant(position))
     found = plan.log_density(tf.constant(position), plan.arguments).numpy()
-    np.testing.assert_allclose(found, expected, rtol=1e-8)
+    np.testing.assert_allclose(found, expected + log_det.numpy(), rtol=1e-8)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -211,7 +214,7 @@ def test_draws_of_what_was_integrated_out(case):
     formula, options = CASES[case]
     plan = hm.model(data(), formula, **options).plan()
     position = np.random.default_rng(4).normal(0, 0.5, (1, plan.dimensions))
-    _, mode, curvature = integral(plan, position)
+    _, mode, curvature = integral(plan, plan.placed(position))
     n = 4000
     found = plan.recover(np.repeat(position[:, None], n, axis=1), seed=5).values
     sizes = {p.identifier: p for p in plan.joint.parts if p not in plan.parts}
@@ -287,9 +290,12 @@ def test_collinear_effects_are_named_and_integrated_out():
     with pytest.warns(UserWarning, match=r"the effects 1, x, I\(2 \* x\) of 'g' are collinear"):
         plan = hm.model(data(), formula).plan()
     position = np.random.default_rng(8).normal(0, 0.5, (2, plan.dimensions))
-    expected, _, _ = integral(plan, position)
+    expected, _, _ = integral(plan, plan.placed(position))
+    # Conditioned effects add the log determinant of their map, tried in test_conditioning.
+    _, log_det = plan.structure.values(tf.constant(position), plan.data)
+    log_det -= log_jacobian(plan.parts, tf.constant(position))
     found = plan.log_density(tf.constant(position), plan.arguments).numpy()
-    np.testing.assert_allclose(found, expected, rtol=1e-8)
+    np.testing.assert_allclose(found, expected + log_det.numpy(), rtol=1e-8)
 
 
 def test_predictors_of_any_scale_lose_no_digits():

@@ -52,11 +52,12 @@ class Cumulative(Ordinal):
     def _of(self, y: tf.Tensor) -> tf.Tensor:
         # Two thresholds of every row count: the link is worked out at these alone.
         size = self.threshold.shape[-1]
-        number = tf.range(1, size + 1, dtype=tf.float64)
 
         def at(k: tf.Tensor) -> tf.Tensor:
-            own = tf.where(k[..., tf.newaxis] == number, self.threshold, np.float64(0))
-            return self.logit(self.p["disc"] * (tf.reduce_sum(own, -1) - self.p["location"]))
+            own = self.threshold[..., 0]
+            for number in range(2, size + 1):
+                own = tf.where(k == number, self.threshold[..., number - 1], own)
+            return self.logit(self.p["disc"] * (own - self.p["location"]))
 
         first, last, high, low = y == 1, y == size + 1, at(y), at(y - 1)
         inside = between_logits(

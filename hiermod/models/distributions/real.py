@@ -14,7 +14,9 @@ from hiermod.models.distributions.row import (
     growth,
     log1p_ratio,
     log_or,
+    log_phi,
     log_reached,
+    mills,
     with_slope,
 )
 from hiermod.models.distributions.special import (
@@ -39,8 +41,8 @@ class SkewNormal(Tailed):
     def _log_prob(self, y: tf.Tensor) -> tf.Tensor:
         location, scale, _ = self._location()
         z = (y - location) / scale
-        log_cdf = tfd.Normal(np.float64(0), np.float64(1)).log_cdf(self.p["alpha"] * z)
-        return 0.5 * np.log(2 / np.pi) - tf.math.log(scale) - 0.5 * z * z + log_cdf
+        constant = 0.5 * np.log(2 / np.pi) - tf.math.log(scale)
+        return constant - 0.5 * z * z + log_phi(self.p["alpha"] * z)
 
     def log_tails(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """By Owen's T function, of which the derivatives are known (Owen 1956)."""
@@ -148,11 +150,10 @@ class ExGaussian(Tailed):
         z = (y - self.p["mean"] + beta) / scale
         ratio = scale / beta
         w = z - ratio
-        # Of a short tail, the square of the ratio cancels: what is left is a scaled erfc.
-        log_cdf = tfd.Normal(np.float64(0), np.float64(1)).log_cdf(tf.maximum(w, 0.0))
-        long = ratio * (0.5 * ratio - z) + log_cdf
-        short = tfp.math.logerfcx(tf.maximum(-w, 0.0) / np.sqrt(2)) - 0.5 * z * z - np.log(2)
-        return -tf.math.log(beta) + tf.where(w > 0, long, short)
+        # Far below, the squares of log_phi(w) and of the ratio cancel.
+        long = ratio * (0.5 * ratio - z) + log_phi(tf.maximum(w, -37.0))
+        short = tf.math.log(mills(tf.maximum(-w, 37.0))) - 0.5 * z * z
+        return -tf.math.log(beta) + tf.where(w > -37.0, long, short)
 
     def log_tails(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """P(Y > y) is the normal tail and beta times the density; far below, see there."""

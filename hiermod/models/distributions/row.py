@@ -134,6 +134,22 @@ def growth(z: tf.Tensor) -> tf.Tensor:
     return tf.exp(tf.minimum(z, 700.0))
 
 
+def log_phi(z: tf.Tensor) -> tf.Tensor:
+    """Log of the standard normal distribution function; TFP's takes three times as long."""
+    size = tf.where(z > 0.0, z, -z)  # the slope of tf.abs is zero at zero
+    tail = 0.5 * tf.math.erfc(tf.minimum(size, 37.0) / np.sqrt(2))
+    far = z < -37.0
+    inside = tf.where(z > 0.0, 1.0 - tail, tf.where(far, mills(tf.maximum(size, 37.0)), tail))
+    return tf.math.log(inside) - tf.where(far, 0.5 * z * z, tf.zeros_like(z))
+
+
+def mills(z: tf.Tensor) -> tf.Tensor:
+    """P(Z > z) exp(z^2 / 2) of a standard normal number, from z = 37 on, by a series."""
+    square = 1.0 / (z * z)  # the next term is below 1e-13
+    series = 1.0 - square * (1.0 - 3.0 * square * (1.0 - 5.0 * square * (1.0 - 7.0 * square)))
+    return series / (z * np.sqrt(2 * np.pi))
+
+
 def log_or(p: tf.Tensor, far: tf.Tensor) -> tf.Tensor:
     """log(p), or an approximation where p is too small for float64."""
     small = p < 1e-290
@@ -150,6 +166,16 @@ def stirling(x: tf.Tensor) -> tf.Tensor:
     s = 1.0 / (x * x)
     series = 1 / 252 - s * (1 / 240 - s * (1 / 132 - s * (691 / 32760)))
     return s * (1 / 12 - s * (1 / 120 - s * series))
+
+
+def stirling_excess(a: tf.Tensor) -> tf.Tensor:
+    """lgamma(a) - ((a - 1/2) log(a) - a + log(2 pi) / 2), small for large a."""
+    small, large = tf.minimum(a, 10.0), tf.maximum(a, 10.0)
+    near = tf.math.lgamma(small) - (small - 0.5) * tf.math.log(small) + small
+    s = 1.0 / (large * large)
+    series = 1 / 1260 - s * (1 / 1680 - s * (1 / 1188 - s * (691 / 360360 - s / 156)))
+    far = (1 / 12 - s * (1 / 360 - s * series)) / large
+    return tf.where(a > 10.0, far, near - 0.5 * np.log(2 * np.pi))
 
 
 def rising(a: tf.Tensor, k: tf.Tensor) -> tf.Tensor:
