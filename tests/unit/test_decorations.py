@@ -835,6 +835,9 @@ MODELS = [
     ("y | cens(c, y2) + trunc(lb=0.1, ub=9) ~ x", "shifted_lognormal"),
     ("truncated(k, 0, 9) ~ x", "poisson"),
     ("k | cens(c, y2) ~ x + (1 | g)", "poisson"),
+    ("k | trials(9) + cens(c, y2) ~ x", "zero_inflated_beta_binomial"),
+    ("censored(y, c, y2) ~ x", "exgaussian"),
+    ("censored(s, 'right') ~ x", "beta"),
 ]
 
 

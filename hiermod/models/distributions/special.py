@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -86,7 +85,7 @@ def log_beta_tails(a: tf.Tensor, b: tf.Tensor, x: tf.Tensor) -> tuple[tf.Tensor,
     return tf.where(below, near, far), tf.where(below, far, near)
 
 
-def log_outward(ratio: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]], like: tf.Tensor) -> Any:
+def log_outward(ratio: Any, like: tf.Tensor) -> Any:
     """Log of 1 + r(1) + r(1) r(2) + ..., a tail over its first term, and its derivatives.
 
     `ratio` gives r(j), and the derivatives of its logarithm in the parameters on a first axis; it
