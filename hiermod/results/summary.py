@@ -65,13 +65,18 @@ def summary(
     shown = varying(chosen(posterior, var_names), constants=True)
     tail = (1 - interval) / 2
     over = ("chain", "draw")
+
+    def quantile(share: float) -> pd.Series:
+        # By variable: one of them may be called "quantile" itself.
+        return flatten(shown.map(lambda v: v.quantile(share, over).drop_vars("quantile")))
+
     checks = diagnostics(shown)
     return pd.DataFrame(
         {
             "mean": flatten(shown.mean(over)),
             "sd": flatten(shown.std(over, ddof=1)),
-            f"{100 * tail:g}%": flatten(shown.quantile(tail, over).drop_vars("quantile")),
-            f"{100 - 100 * tail:g}%": flatten(shown.quantile(1 - tail, over).drop_vars("quantile")),
+            f"{100 * tail:g}%": quantile(tail),
+            f"{100 - 100 * tail:g}%": quantile(1 - tail),
             "mcse_mean": of_draws(shown, lambda x: {"mean": mcse_mean(x)})["mean"],
             "ess_bulk": checks["ess_bulk"],
             "ess_tail": checks["ess_tail"],

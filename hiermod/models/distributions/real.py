@@ -11,12 +11,12 @@ import tensorflow_probability as tfp
 from hiermod.models.distributions.row import (
     Row,
     Tailed,
+    far_tail,
     growth,
     log1p_ratio,
     log_or,
     log_phi,
     log_reached,
-    mills,
     with_slope,
 )
 from hiermod.models.distributions.special import (
@@ -152,7 +152,7 @@ class ExGaussian(Tailed):
         w = z - ratio
         # Far below, the squares of log_phi(w) and of the ratio cancel.
         long = ratio * (0.5 * ratio - z) + log_phi(tf.maximum(w, -37.0))
-        short = tf.math.log(mills(tf.maximum(-w, 37.0))) - 0.5 * z * z
+        short = tf.math.log(far_tail(tf.maximum(-w, 37.0))) - 0.5 * z * z
         return -tf.math.log(beta) + tf.where(w > -37.0, long, short)
 
     def log_tails(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

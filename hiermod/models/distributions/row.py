@@ -139,11 +139,11 @@ def log_phi(z: tf.Tensor) -> tf.Tensor:
     size = tf.where(z > 0.0, z, -z)  # the slope of tf.abs is zero at zero
     tail = 0.5 * tf.math.erfc(tf.minimum(size, 37.0) / np.sqrt(2))
     far = z < -37.0
-    inside = tf.where(z > 0.0, 1.0 - tail, tf.where(far, mills(tf.maximum(size, 37.0)), tail))
+    inside = tf.where(z > 0.0, 1.0 - tail, tf.where(far, far_tail(tf.maximum(size, 37.0)), tail))
     return tf.math.log(inside) - tf.where(far, 0.5 * z * z, tf.zeros_like(z))
 
 
-def mills(z: tf.Tensor) -> tf.Tensor:
+def far_tail(z: tf.Tensor) -> tf.Tensor:
     """P(Z > z) exp(z^2 / 2) of a standard normal number, from z = 37 on, by a series."""
     square = 1.0 / (z * z)  # the next term is below 1e-13
     series = 1.0 - square * (1.0 - 3.0 * square * (1.0 - 5.0 * square * (1.0 - 7.0 * square)))
