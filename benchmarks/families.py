@@ -49,6 +49,8 @@ VALUES: dict[str, Any] = {
     "beta": 0.8,
     "kappa": 2.0,
     "ndt": 0.1,
+    "bs": 1.5,
+    "bias": 0.4,
     "shape": 1.5,
     "phi": 5.0,
     "zi": 0.2,
@@ -316,6 +318,27 @@ def cumulative(d: Any, eta: Any, p: Any) -> Any:
     high = tf.where(d.y > categories(p)[-1], np.float64(1), sigmoid(p.disc * (above - eta)))
     low = tf.where(d.y == 1, np.float64(0), sigmoid(p.disc * (below - eta)))
     return log(high - low)
+
+
+@by_hand
+def hurdle_cumulative(d: Any, eta: Any, p: Any) -> Any:
+    category = cumulative(SimpleNamespace(y=tf.maximum(d.y, 1.0)), eta, p)
+    return tf.where(d.y == 0, log(p.hu), log1p(-p.hu) + category)
+
+
+@by_hand
+def wiener(d: Any, eta: Any, p: Any) -> Any:
+    """By the two series of Navarro and Fuss (2009), each with a fixed number of terms."""
+    upper = d.y > 0
+    time = tf.abs(d.y) - p.ndt
+    drift, w = tf.where(upper, -eta, eta), tf.where(upper, 1 - p.bias, p.bias)
+    t = time / p.bs**2
+    short = sum((w + 2 * k) * exp(-((w + 2 * k) ** 2) / (2 * t)) for k in range(-3, 4))
+    long = sum(
+        k * exp(-((k * np.pi) ** 2) * t / 2) * tf.sin(k * np.pi * w) for k in np.arange(1.0, 8)
+    )
+    first = tf.where(t < 0.25, short * tf.math.rsqrt(2 * np.pi * t**3), np.pi * long)
+    return log(first) - 2 * log(p.bs) - drift * p.bs * w - drift**2 * time / 2
 
 
 @by_hand

@@ -75,6 +75,9 @@ SETTINGS: dict[str, dict[str, str]] = {
     "hurdle_gamma": SHAPE | HU,
     "hurdle_lognormal": SIGMA | HU,
     "cumulative": ORDINAL,
+    "hurdle_cumulative": ORDINAL | HU,
+    # The shift must be below all times, of which few are as short as 0.05.
+    "wiener": {"bs": "gamma(40, 20)", "ndt": "uniform(0, 0.05)", "bias": "beta(10, 10)"},
     "sratio": ORDINAL,
     "cratio": ORDINAL,
     "acat": ORDINAL,
@@ -126,6 +129,8 @@ def response(family: hm.Family) -> str:
     """The response in a formula."""
     if family.columns:
         return "c(y, y2, y3)"
+    if family.decisions:
+        return "decided(y, upper)"
     return "prop(y, n)" if family.trials else "y"
 
 
@@ -137,7 +142,9 @@ def stand_ins(family: hm.Family, rows: int) -> dict[str, Any]:
         y, y2 = unit * (3 + turns % 2), unit * (3 + turns % 3)
         return {"y": y, "y2": y2, "y3": 10 * unit - y - y2}
     if family.categories:
-        return {"y": 1 + turns % 4}
+        return {"y": 1 + turns % 4 if family.lower else turns % 5}
+    if family.decisions:
+        return {"y": 0.5 + 0.1 * (turns % 3), "upper": turns % 2}
     return {"y": turns % 2 if family.counts else 0.3 + 0.4 * (turns % 2)}
 
 
@@ -256,7 +263,9 @@ def simulations(
     (responses,) = results.group(drawn, "prior_predictive").data_vars.values()
     for i in range(number):
         y = responses[0, i].to_numpy().T
-        if family.categories and len(np.unique(y)) < 4:
+        if family.decisions:
+            y = np.stack([np.abs(y), y > 0])
+        if family.categories and len(np.unique(y)) < (4 if family.lower else 5):
             yield None  # a model of fewer categories
             continue
         try:

@@ -56,6 +56,11 @@ def check(family: Family, taken: Collection[str]) -> None:
     if family.name in taken:
         raise ModelError(f"there is a family {family.name!r} already: give yours another name.")
     where = f"family {family.name!r}"
+    if family.single or family.columns or "softmax" in family.links:
+        raise ModelError(
+            f"{where}: a family of your own has one linear predictor for its response; single=, "
+            "columns= and the link 'softmax' are for those of several outcomes."
+        )
     if isinstance(family.links, str) or not family.links:
         raise ModelError(f"{where}: links must be a tuple of names, such as ('identity', 'log').")
     for name in family.links:

@@ -145,7 +145,7 @@ def _check(parts: Sequence[Family], order: str) -> None:
                 f"order='mu' is for a mixture of equal families, not of {one.name!r} and "
                 f"{other.name!r}: leave it out."
             )
-        for what in ("counts", "trials", "lower", "upper", "log_scale"):
+        for what in ("counts", "trials", "lower", "upper", "log_scale", "points"):
             if getattr(one, what) != getattr(other, what):
                 raise ModelError(
                     f"families {one.name!r} and {other.name!r} cannot be mixed: all must be of "

@@ -1,5 +1,7 @@
 """Several linear predictors: categories without an order, counts and shares of several kinds."""
 
+import dataclasses
+
 import mpmath
 import numpy as np
 import pandas as pd
@@ -331,6 +333,12 @@ BAD = {
     "link": (lambda d: (d, "choice ~ x", "categorical"), "link 'logit'"),
     "mixture": (lambda d: (d, "choice ~ x", hm.mixture("categorical", "categorical")), "mixture"),
 }  # fmt: skip
+
+
+def test_a_family_of_the_users_own_has_one_predictor():
+    mine = dataclasses.replace(FAMILIES["categorical"], name="own")
+    with pytest.raises(hm.ModelError, match="one linear predictor"):
+        hm.model(data(), "choice ~ x", family=mine)
 
 
 @pytest.mark.parametrize("case", BAD)

@@ -199,26 +199,26 @@ class ExGaussian(Tailed):
 class GeneralizedExtremeValue(Row):
     """By location, scale and shape: heavy above for xi > 0, bounded for xi < 0, gumbel for 0."""
 
-    def _log_hazard(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """The t of P(Y <= y) = exp(-exp(-t)), log(1 + xi z) / xi; xi z; whether y is in range."""
+    def _log_hazard(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The t of P(Y <= y) = exp(-exp(-t)), log(1 + xi z) / xi; whether y is in range."""
         z = (y - self.p["loc"]) / self.p["scale"]
         u = self.p["shape"] * z
         inside = u > -1.0
         u = tf.where(inside, u, tf.zeros_like(u))
-        return z * log1p_ratio(u), u, inside
+        return z * log1p_ratio(u), inside
 
     def _log_prob(self, y: tf.Tensor) -> tf.Tensor:
-        t, u, inside = self._log_hazard(y)
-        density = -tf.math.log(self.p["scale"]) - t - tf.math.log1p(u) - growth(-t)
+        t, inside = self._log_hazard(y)
+        density = -tf.math.log(self.p["scale"]) - (1.0 + self.p["shape"]) * t - growth(-t)
         return tf.where(inside, density, -np.inf)
 
     def _log_cdf(self, y: tf.Tensor) -> tf.Tensor:
-        t, _, inside = self._log_hazard(y)
+        t, inside = self._log_hazard(y)
         beyond = tf.where(self.p["shape"] > 0, np.float64(-np.inf), np.float64(0))
         return tf.where(inside, -growth(-t), beyond)
 
     def _log_survival_function(self, y: tf.Tensor) -> tf.Tensor:
-        t, _, inside = self._log_hazard(y)
+        t, inside = self._log_hazard(y)
         beyond = tf.where(self.p["shape"] > 0, np.float64(0), np.float64(-np.inf))
         return tf.where(inside, log_reached(-t), beyond)
 

@@ -215,9 +215,9 @@ def chances(logit: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 def log1p_ratio(u: tf.Tensor) -> tf.Tensor:
     """log(1 + u) / u, with all digits of its derivative near zero too, by its series."""
-    small = tf.abs(u) < 0.05
+    small = tf.abs(u) < 1e-3
     far = tf.where(small, tf.ones_like(u), u)
     near, series = tf.where(small, u, tf.zeros_like(u)), tf.zeros_like(u)
-    for k in range(14, 0, -1):
+    for k in range(6, 0, -1):
         series = 1.0 / k - near * series
     return tf.where(small, series, tf.math.log1p(far) / far)
