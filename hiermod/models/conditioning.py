@@ -49,6 +49,10 @@ LONGEST = 2.0
 """Longest of them, on the scale of a link that is not the identity."""
 
 
+LEAST = 0.05
+"""Least share of the information of a level that other groups leave."""
+
+
 @dataclass(frozen=True)
 class Conditioned:
     """A group term whose effects are sampled so.
@@ -232,17 +236,55 @@ class _Fit:
         return info, by_level(group.index, self.score[:, None] * z, levels)
 
     def arrays(self, number: int, kept: NDArray[np.bool_]) -> dict[str, FloatArray]:
-        """The arrays of a group, with the coefficients that are kept; see `condition`."""
-        group = self.groups[number]
-        info, score = self._of_levels(number, group)
-        pull = np.einsum("jkl,jl->jk", info, self.u[number]) + score
+        """The arrays of a group, with the coefficients that are kept; see `condition`.
+
+        What the data say of a level is what is left when the effects of other groups, which they
+        would have to be told from, are integrated out.
+        """
         x = self.x[:, : self.size][:, kept]
-        weighted = (self.weight[:, None] * group.Z)[:, None, :] * x[:, :, None]
-        columns = by_level(group.index, weighted, len(group.levels))
+        info, columns = self._products(number, x)
+        left, left_columns = info.copy(), columns.copy()
+        for other, _ in enumerate(self.groups):
+            if other != number:
+                self._integrate(number, other, x, left, left_columns)
+        root = np.linalg.cholesky(
+            info + 1e-12 * (1.0 + np.abs(info).max()) * np.eye(info.shape[-1])
+        )
+        inverse = np.linalg.inv(root)
+        shares, vectors = np.linalg.eigh(inverse @ left @ np.swapaxes(inverse, -1, -2))
+        # Integrated out one by one, the other groups may have taken too much.
+        turned = root @ vectors
+        left = turned * np.maximum(shares, LEAST)[:, None, :] @ np.swapaxes(turned, -1, -2)
+        _, score = self._of_levels(number, self.groups[number])
         made = {
-            "cross": np.moveaxis(info, 0, -1),
-            "pull": pull.T,
-            "columns": np.moveaxis(columns, 0, -1),
+            "cross": np.moveaxis(left, 0, -1),
+            "pull": (np.einsum("jkl,jl->jk", left, self.u[number]) + score).T,
+            "columns": np.moveaxis(left_columns, (0, 2), (-1, 0)),
             "centre": self.beta[: self.size][kept],
         }
         return {name: np.ascontiguousarray(v) for name, v in made.items()}
+
+    def _products(self, number: int, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Cross-products of the effects of every level, (J, K, K), and with columns, (J, K, P)."""
+        group = self.groups[number]
+        weighted = (self.weight[:, None] * group.Z)[:, :, None]
+        levels = len(group.levels)
+        info = by_level(group.index, weighted * group.Z[:, None, :], levels)
+        return info, by_level(group.index, weighted * x[:, None, :], levels)
+
+    def _integrate(
+        self, number: int, other: int, x: FloatArray, info: FloatArray, columns: FloatArray
+    ) -> None:
+        """Take off what the effects of another group account for."""
+        one, two = self.groups[number], self.groups[other]
+        pairs, index = np.unique(
+            one.index.astype(np.int64) * len(two.levels) + two.index, return_inverse=True
+        )
+        here, there = np.divmod(pairs, len(two.levels))
+        weighted = (self.weight[:, None] * one.Z)[:, :, None] * two.Z[:, None, :]
+        cross = by_level(index.astype(np.int32), weighted, len(pairs))
+        its_info, its_columns = self._products(other, x)
+        variance = np.linalg.pinv(its_info + np.linalg.pinv(self.spread[other]))
+        taken = cross @ variance[there]
+        np.subtract.at(info, here, taken @ np.swapaxes(cross, -1, -2))
+        np.subtract.at(columns, here, taken @ its_columns[there])

@@ -148,7 +148,8 @@ def test_nothing_is_known_where_the_rough_fit_fails(monkeypatch):
     monkeypatch.setattr(conditioning.Rows, "derivatives", broken)
     plan = made.plan()
     assert plan.structure.conditioned
-    assert not plan.data["conditioned"][0]["cross"].numpy().any()
+    assert plan.data["conditioned"][0]["cross"].numpy().max() < 1e-9
     position = np.random.default_rng(1).normal(size=(1, 2, plan.dimensions))
     kept = plan.recover(position).values["z_g" if "z_g" in plan.joint.names else "u_g"]
-    assert np.array_equal(kept.ravel(), position[..., -12:].ravel())  # the non-centred form
+    # The non-centred form.
+    np.testing.assert_allclose(kept.ravel(), position[..., -12:].ravel(), atol=1e-9)
