@@ -729,7 +729,7 @@ def evaluated(expression, **values):
     return eval(expression, scope | {k: tf.constant(v) for k, v in values.items()}).numpy()
 
 
-@pytest.mark.parametrize("name", LINKS)
+@pytest.mark.parametrize("name", sorted(set(LINKS) - {"softmax"}))  # see test_nominal
 def test_link_there_and_back(name):
     eta = np.array(MODERATE_PROBABILITY.get(name, [-3.0, -0.2, 0.3, 1.7]))
     eta = eta[eta > 0] if name in ("1/mu^2", "sqrt") else eta
