@@ -441,45 +441,10 @@ def specify(
         See `hiermod.model`.
     """
     kind = families.family(family)
-    design = replace(design, response=responses.numbered(kind, design.response))
-    responses.check(kind, design.response)
-    outcomes: tuple[str, ...] = ()
-    if kind.single:
-        own = kind.parameters
-        kind = kind.spread(design.response.columns or design.response.levels)
-        outcomes = tuple(name for name in kind.parameters if name not in own)
-        design = spread(design, outcomes)
-    disc = design.parameters.get("disc") if kind.categories == "ordered" else None
-    if disc and disc.intercept:
-        raise ModelError(
-            "an intercept of disc cannot be told from the scale of the thresholds: write "
-            "disc='~ 0 + ...'."
-        )
-    if kind.categories == "ordered" and not design.intercept:
-        raise ModelError(
-            f"family {kind.name!r} has thresholds in place of an intercept: leave 0 + (or - 1) out "
-            "of the formula."
-        )
+    kind, design, outcomes = _settled(kind, design)
     if not isinstance(center, bool):
         raise ModelError(f"center must be True or False, not {center!r}.")
-    for name in design.parameters:
-        if name not in kind.parameters:
-            known = ", ".join(kind.parameters) or "none beside the mean"
-            raise ModelError(f"family {kind.name!r} has no parameter {name!r}. It has: {known}.")
-        if kind.parameters[name].thresholds:
-            raise ModelError(
-                f"{name!r} has one value for each pair of categories and cannot have a formula: "
-                "what shifts them all is the formula of the response."
-            )
-        if name == kind.distance:
-            raise ModelError(
-                f"{name!r} is the distance between thresholds and cannot have a formula: what "
-                "shifts them all is the formula of the response, what stretches them that of disc."
-            )
-        if kind.parameters[name].size:
-            raise ModelError(
-                f"{name!r} has several values and cannot have a formula: leave {name}= out."
-            )
+    _check_formulas(kind, design)
     chosen = _links(kind, link, design)
     plain, kind = kind, decorations.decorated(kind, chosen[""], design.response)
     for name in set(design.parameters) - set(kind.parameters):
@@ -501,37 +466,13 @@ def specify(
         )
         for name, part in _parts(design)
     }
-    drafts = [
-        d
-        for name, part in _parts(design)
-        for d in _linear(name, part, rules[name], identifiers)
-        if not (kind.categories == "ordered" and d.name == "Intercept")
-    ]
     blocks = _blocks(design)
-    drafts += [d for block in blocks for d in _grouped(block, design, rules, identifiers)]
-    drafts += [
-        d for name, part in _parts(design) for d in _smoothed(name, part, rules[name], identifiers)
-    ]
-    for name, auxiliary in kind.parameters.items():
-        if name not in design.parameters:
-            prior, support = rules[""].auxiliary(auxiliary), auxiliary.support
-            labels = tuple(str(k + 1) for k in range(auxiliary.size))
-            if auxiliary.thresholds:
-                prior, labels = rules[""].intercept(), responses.below(kind, design.response)
-                labels = labels[:1] if auxiliary.distance else labels
-            drafts.append(Parameter(name, name, "auxiliary", labels, prior, support=support))
+    drafts = list(_drafts(design, kind, blocks, rules, identifiers))
     if not drafts:
         raise ModelError("the model has no parameters: add an intercept or a predictor.")
     drafts = [replace(d, outcome=d.of in outcomes) for d in drafts]
-    elements = {name for d in drafts if not d.size for name in d.elements}
     steps = {t.name: t for _, part in _parts(design) for t in part.terms if t.kind == "monotonic"}
-    keys = {key for d in drafts for key in d.keys} | {f"{t}_simplex" for t in steps}
-    keys |= {f"{t}_mean" for t in steps}
-    given = priors.merge(priors_, keys, elements)
-    for name in steps:
-        if name in given and f"{name}_mean" in given:
-            raise PriorError(f"{name!r} and '{name}_mean' are the same prior: give one of them.")
-    given |= {t: given[f"{t}_mean"] for t in steps if f"{t}_mean" in given}
+    given = _given(priors_, drafts, steps)
     made = {d.name: _with_prior(d, given) for d in drafts}
     made |= {name: _steps(made[name], term.labels, given) for name, term in steps.items()}
     unit = made.get("sigma") if chosen[""].name == "identity" else None
@@ -587,6 +528,92 @@ def specify(
         response=identifiers(design.response.name),
         outcomes=outcomes,
     )
+
+
+def _settled(
+    kind: families.Family, design: Design
+) -> tuple[families.Family, Design, tuple[str, ...]]:
+    """Family and design, the response in the family's numbers, and parameters for its outcomes."""
+    design = replace(design, response=responses.numbered(kind, design.response))
+    responses.check(kind, design.response)
+    if not kind.single:
+        return kind, design, ()
+    whole = kind.spread(design.response.columns or design.response.levels)
+    outcomes = tuple(name for name in whole.parameters if name not in kind.parameters)
+    return whole, spread(design, outcomes), outcomes
+
+
+def _check_formulas(kind: families.Family, design: Design) -> None:
+    """Refuse formulas that the family has no use for."""
+    disc = design.parameters.get("disc") if kind.categories == "ordered" else None
+    if disc and disc.intercept:
+        raise ModelError(
+            "an intercept of disc cannot be told from the scale of the thresholds: write "
+            "disc='~ 0 + ...'."
+        )
+    if kind.categories == "ordered" and not design.intercept:
+        raise ModelError(
+            f"family {kind.name!r} has thresholds in place of an intercept: leave 0 + (or - 1) out "
+            "of the formula."
+        )
+    for name in design.parameters:
+        if name not in kind.parameters:
+            known = ", ".join(kind.parameters) or "none beside the mean"
+            raise ModelError(f"family {kind.name!r} has no parameter {name!r}. It has: {known}.")
+        if kind.parameters[name].thresholds:
+            raise ModelError(
+                f"{name!r} has one value for each pair of categories and cannot have a formula: "
+                "what shifts them all is the formula of the response."
+            )
+        if name == kind.distance:
+            raise ModelError(
+                f"{name!r} is the distance between thresholds and cannot have a formula: what "
+                "shifts them all is the formula of the response, what stretches them that of disc."
+            )
+        if kind.parameters[name].size:
+            raise ModelError(
+                f"{name!r} has several values and cannot have a formula: leave {name}= out."
+            )
+
+
+def _drafts(
+    design: Design,
+    kind: families.Family,
+    blocks: Iterable[Block],
+    rules: Mapping[str, defaults.Defaults],
+    identifiers: _Identifiers,
+) -> Iterator[Parameter]:
+    """All parameters with their default priors."""
+    for name, part in _parts(design):
+        for draft in _linear(name, part, rules[name], identifiers):
+            if not (kind.categories == "ordered" and draft.name == "Intercept"):
+                yield draft
+    for block in blocks:
+        yield from _grouped(block, design, rules, identifiers)
+    for name, part in _parts(design):
+        yield from _smoothed(name, part, rules[name], identifiers)
+    for name, auxiliary in kind.parameters.items():
+        if name not in design.parameters:
+            prior, support = rules[""].auxiliary(auxiliary), auxiliary.support
+            labels = tuple(str(k + 1) for k in range(auxiliary.size))
+            if auxiliary.thresholds:
+                prior, labels = rules[""].intercept(), responses.below(kind, design.response)
+                labels = labels[:1] if auxiliary.distance else labels
+            yield Parameter(name, name, "auxiliary", labels, prior, support=support)
+
+
+def _given(
+    priors_: Mapping[str, Any] | None, drafts: Sequence[Parameter], steps: Collection[str]
+) -> dict[str, Prior]:
+    """The user's priors by key; `steps` are names of monotonic terms."""
+    elements = {name for d in drafts if not d.size for name in d.elements}
+    keys = {key for d in drafts for key in d.keys} | {f"{t}_simplex" for t in steps}
+    keys |= {f"{t}_mean" for t in steps}
+    given = priors.merge(priors_, keys, elements)
+    for name in steps:
+        if name in given and f"{name}_mean" in given:
+            raise PriorError(f"{name!r} and '{name}_mean' are the same prior: give one of them.")
+    return given | {t: given[f"{t}_mean"] for t in steps if f"{t}_mean" in given}
 
 
 def _parts(design: Design) -> Iterator[tuple[str, Design]]:
