@@ -45,6 +45,9 @@ FloatArray = NDArray[np.float64]
 STEPS = 8
 """Steps of the rough fit."""
 
+CLOSE = 0.01
+"""Largest move of the linear predictor, over its spread, after which the fit is good enough."""
+
 LONGEST = 2.0
 """Longest of them, on the scale of a link that is not the identity."""
 
@@ -92,9 +95,8 @@ class Conditioned:
             beta = [values[n] if vector else values[n][:, None] for n, vector in self.coefficients]
             pull -= tf.tensordot(tf.concat(beta, -1) - data["centre"], data["columns"], axes=1)
         mean = forward(triangle, mixed(root, tf.unstack(pull, axis=1)))
-        z = backward(
-            triangle, [m + one for m, one in zip(mean, tf.unstack(x, axis=1), strict=True)]
-        )
+        moved = [m + one for m, one in zip(mean, tf.unstack(x, axis=1), strict=True)]
+        z = backward(triangle, moved)
         return tf.stack(z, axis=1), -0.5 * log_determinant(triangle)
 
 
@@ -175,9 +177,12 @@ class _Fit:
         self.spread: list[FloatArray] = []
         self.freedom = float(size)
         for _ in range(STEPS):
+            before = self.eta
             self._weigh()
             self._move_coefficients()
             self._move_effects()
+            if np.abs(self.eta - before).max() < CLOSE * self.eta.std():
+                break
         self._weigh()
 
     def _weigh(self) -> None:
@@ -247,9 +252,8 @@ class _Fit:
         for other, _ in enumerate(self.groups):
             if other != number:
                 self._integrate(number, other, x, left, left_columns)
-        root = np.linalg.cholesky(
-            info + 1e-12 * (1.0 + np.abs(info).max()) * np.eye(info.shape[-1])
-        )
+        sizes = np.diagonal(info, axis1=1, axis2=2).max(axis=0)
+        root = np.linalg.cholesky(info + np.diag(1e-12 * (sizes + 1e-12)))
         inverse = np.linalg.inv(root)
         shares, vectors = np.linalg.eigh(inverse @ left @ np.swapaxes(inverse, -1, -2))
         # Integrated out one by one, the other groups may have taken too much.
