@@ -134,13 +134,11 @@ def condition(
         if not numbers:
             continue
         parts = (*((p.intercept,) if p.intercept else ()), *p.common)
-        names = tuple((c.identifier, bool(c.labels)) for c in parts if c.identifier in sampled)
-        # Coefficients that are integrated out stay where the fit has them.
-        kept = [c.identifier in sampled for c in parts for _ in c.labels or [""]]
+        names = tuple((c.identifier, bool(c.labels)) for c in parts)
         fit = _Fit(*_likelihood(s, p), p)
         for i in numbers:
             found.append(Conditioned(block_of(p.groups[i]), names))
-            made.append(fit.arrays(i, np.array(kept, bool)))
+            made.append(fit.arrays(i))
     return tuple(found), made
 
 
@@ -240,13 +238,13 @@ class _Fit:
         info = by_level(group.index, weighted[:, :, None] * z[:, None, :], levels)
         return info, by_level(group.index, self.score[:, None] * z, levels)
 
-    def arrays(self, number: int, kept: NDArray[np.bool_]) -> dict[str, FloatArray]:
-        """The arrays of a group, with the coefficients that are kept; see `condition`.
+    def arrays(self, number: int) -> dict[str, FloatArray]:
+        """The arrays of a group, see `condition`.
 
         What the data say of a level is what is left when the effects of other groups, which they
         would have to be told from, are integrated out.
         """
-        x = self.x[:, : self.size][:, kept]
+        x = self.x[:, : self.size]
         info, columns = self._products(number, x)
         left, left_columns = info.copy(), columns.copy()
         for other, _ in enumerate(self.groups):
@@ -264,7 +262,7 @@ class _Fit:
             "cross": np.moveaxis(left, 0, -1),
             "pull": (np.einsum("jkl,jl->jk", left, self.u[number]) + score).T,
             "columns": np.moveaxis(left_columns, (0, 2), (-1, 0)),
-            "centre": self.beta[: self.size][kept],
+            "centre": self.beta[: self.size],
         }
         return {name: np.ascontiguousarray(v) for name, v in made.items()}
 

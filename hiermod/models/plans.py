@@ -316,9 +316,13 @@ def plan(joint: Joint, *, shortcuts: bool = True, approximate: str | None = None
     ModelError
         If an approximation is asked for that does not exist, or does not fit the model.
     """
-    if any(g.conditioned and not g.noncentered for g in joint.specification.every_group):
-        joint = join(noncentered(joint.specification))
     s = joint.specification
+    gaussian = not s.others and bool(s.family.residual) and s.link.name == "identity"
+    exact = shortcuts and approximate is None and gaussian
+    # Effects that are sampled where others integrate out are better off in their forms.
+    if not exact and any(g.conditioned and not g.noncentered for g in s.every_group):
+        joint = join(noncentered(s))
+        s = joint.specification
     rows = s.design.n_rows
     structure, data = Structure(joint.source, joint.parts, False), joint.data
     reason = "nothing: shortcuts are off"
@@ -335,7 +339,7 @@ def plan(joint: Joint, *, shortcuts: bool = True, approximate: str | None = None
         data = _tensors(made | {"constant": _constant(joint, made)})
         notes["rows"] = f"{rows:,} compressed to {len(made['count']):,} with equal predictors"
         done = f"integrated out, approximately: {reason}"
-    elif shortcuts and not s.others and s.family.residual and s.link.name == "identity":
+    elif exact:
         layout, products, reason = integrate(s, arrays(s, s.design))
         integrated = replace(structure, layout=layout)
         if integrated.dimensions:
@@ -368,11 +372,10 @@ def plan(joint: Joint, *, shortcuts: bool = True, approximate: str | None = None
         if left < rows:
             done = f"{rows:,} rows compressed to {left:,}"
             notes["rows"] = f"{rows:,} compressed to {left:,} with equal predictors"
-    sampled = {p.identifier for p in structure.sampled}
-    conditioned, known = condition(s, sampled)
-    if conditioned:
+    if not exact:
+        conditioned, known = condition(s, {p.identifier for p in structure.sampled})
         structure = replace(structure, conditioned=conditioned)
-        data = data | {"conditioned": _tensors(known)}
+        data = data | ({"conditioned": _tensors(known)} if known else {})
     notes["integrated"] = reason
     called = {p.identifier: p.name for p in s.parameters}
     called |= {g.identifier: ", ".join(map(g.name, g.group.effects)) for g in s.every_group}
