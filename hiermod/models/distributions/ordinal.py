@@ -60,11 +60,10 @@ class Cumulative(Ordinal):
             return self.logit(self.p["disc"] * (own - self.p["location"]))
 
         first, last, high, low = y == 1, y == size + 1, at(y), at(y - 1)
-        inside = between_logits(
-            tf.where(first | last, np.float64(-1), low), tf.where(first | last, np.float64(1), high)
-        )
-        end = tf.where(first, -tf.math.softplus(-high), -tf.math.softplus(low))
-        return tf.where(first | last, end, inside)
+        up_to, above = -tf.math.softplus(-high), -tf.math.softplus(low)
+        gap = tf.where(first | last, np.float64(-1), low - high)
+        inside = tf.math.log(-tf.math.expm1(gap)) + up_to + above  # as between_logits
+        return tf.where(first, up_to, tf.where(last, above, inside))
 
 
 class HurdleCumulative(Cumulative):
