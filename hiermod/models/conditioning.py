@@ -43,14 +43,13 @@ from hiermod.models.specification import Predictor, Specification
 FloatArray = NDArray[np.float64]
 
 STEPS = 8
-"""Steps of the rough fit."""
+"""Most steps of the rough fit."""
 
 CLOSE = 0.01
 """Largest move of the linear predictor, over its spread, after which the fit is good enough."""
 
 LONGEST = 2.0
-"""Longest of them, on the scale of a link that is not the identity."""
-
+"""Longest step, on the scale of a link that is not the identity."""
 
 LEAST = 0.05
 """Least share of the information of a level that other groups leave."""
@@ -212,7 +211,7 @@ class _Fit:
     def _move_effects(self) -> None:
         self.freedom = len(self.eta) - float(self.size)
         for i, group in enumerate(self.groups):
-            info, pull = self._of_levels(i, group)
+            info, pull = self._of_levels(group)
             if len(self.spread) == i:
                 self.spread.append(np.linalg.pinv(info.mean(axis=0)))
             precision = np.linalg.pinv(self.spread[i])
@@ -231,7 +230,7 @@ class _Fit:
             self.freedom -= float(np.einsum("jkl,jlk->", variance, info))
         self.freedom = max(self.freedom, 0.1 * len(self.eta))
 
-    def _of_levels(self, number: int, group: Group) -> tuple[FloatArray, FloatArray]:
+    def _of_levels(self, group: Group) -> tuple[FloatArray, FloatArray]:
         """Information, (J, K, K), and scores, (J, K), of the effects of the levels."""
         z, levels = group.Z, len(group.levels)
         weighted = self.weight[:, None] * z
@@ -245,9 +244,9 @@ class _Fit:
         would have to be told from, are integrated out.
         """
         x = self.x[:, : self.size]
-        info, columns = self._products(number, x)
+        info, columns = self._products(self.groups[number], x)
         left, left_columns = info.copy(), columns.copy()
-        for other, _ in enumerate(self.groups):
+        for other in range(len(self.groups)):
             if other != number:
                 self._integrate(number, other, x, left, left_columns)
         sizes = np.diagonal(info, axis1=1, axis2=2).max(axis=0)
@@ -257,7 +256,7 @@ class _Fit:
         # Integrated out one by one, the other groups may have taken too much.
         turned = root @ vectors
         left = turned * np.maximum(shares, LEAST)[:, None, :] @ np.swapaxes(turned, -1, -2)
-        _, score = self._of_levels(number, self.groups[number])
+        _, score = self._of_levels(self.groups[number])
         made = {
             "cross": np.moveaxis(left, 0, -1),
             "pull": (np.einsum("jkl,jl->jk", left, self.u[number]) + score).T,
@@ -266,9 +265,8 @@ class _Fit:
         }
         return {name: np.ascontiguousarray(v) for name, v in made.items()}
 
-    def _products(self, number: int, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def _products(self, group: Group, x: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Cross-products of the effects of every level, (J, K, K), and with columns, (J, K, P)."""
-        group = self.groups[number]
         weighted = (self.weight[:, None] * group.Z)[:, :, None]
         levels = len(group.levels)
         info = by_level(group.index, weighted * group.Z[:, None, :], levels)
@@ -285,7 +283,7 @@ class _Fit:
         here, there = np.divmod(pairs, len(two.levels))
         weighted = (self.weight[:, None] * one.Z)[:, :, None] * two.Z[:, None, :]
         cross = by_level(index.astype(np.int32), weighted, len(pairs))
-        its_info, its_columns = self._products(other, x)
+        its_info, its_columns = self._products(two, x)
         variance = np.linalg.pinv(its_info + np.linalg.pinv(self.spread[other]))
         taken = cross @ variance[there]
         np.subtract.at(info, here, taken @ np.swapaxes(cross, -1, -2))
