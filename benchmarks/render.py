@@ -52,7 +52,7 @@ effects of every level.
 | numpyro-parallel | the same, each chain on a device of its own | the compiled sampler |
 
 All have the same data, row by row, and the same priors. The models by hand are the very model of
-hiermod in non-centred form, correlations included; hiermod chooses the form of each group by the
+hiermod in non-centred form, correlations included; hiermod conditions group effects on the
 data. Bambi's effects of a level are independent of each other, so where hiermod's are correlated
 (bangladesh, chimpanzees, sleepstudy, UCBadmit) it fits a simpler model. A measurement that exceeds
 its limit of time is ended and not repeated. Memory is the peak of the main process; what importing
