@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from hiermod.errors import SamplingError
 from hiermod.files import replacing
 
-FORMAT = "hiermod checkpoint 1"
+FORMAT = "hiermod checkpoint 2"
 
 
 @dataclass

@@ -26,6 +26,10 @@ DIVERGENCE = 1000.0
 # Dual averaging, Hoffman and Gelman (2014), section 3.2; the constants are theirs and Stan's.
 GAMMA, T0, KAPPA = 0.05, 10.0, 0.75
 
+LONGEST_STEP = 1.0
+"""Longest step, of the `2 pi` of a turn: in a normal density any step is exact, and the best length
+of a trajectory is a quarter of a turn; longer steps would leave what is not normal to chance."""
+
 STEP_JITTER = 0.5
 """Step sizes are uniform between this share of the adapted one and the whole: where the posterior
 is more sharply curved than on average, a chain with one step size for all can be stuck for long."""
@@ -69,18 +73,22 @@ class StepSize(NamedTuple):
 
 
 class Metric(NamedTuple):
-    """The inverse mass matrix: ``D (I + V (diag(values) - I) V') D`` with ``D = diag(scale)``.
+    """The normal density that the posterior is taken to be like; its covariance inverts the mass.
+
+    The covariance is ``D (I + V (diag(values) - I) V') D`` with ``D = diag(scale)``.
 
     Attributes
     ----------
     scale : (dimensions,), standard deviations
     vectors : (dimensions, rank), orthonormal directions V in the scaled space, zero where unused
     values : (rank,), variances along them, one where unused
+    centre : (dimensions,), the mean
     """
 
     scale: tf.Tensor
     vectors: tf.Tensor
     values: tf.Tensor
+    centre: tf.Tensor
 
     def _along(self, x: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
         """Stretch x (chains, dimensions), in the scaled space, along the directions."""
@@ -99,9 +107,20 @@ class Metric(NamedTuple):
         """The inverse of `spread`."""
         return self._along(velocity / self.scale, tf.math.rsqrt(self.values))
 
-    def momentum(self, white: tf.Tensor) -> tf.Tensor:
-        """The momenta whose velocities are ``spread(white)``."""
-        return self._along(white, tf.math.rsqrt(self.values)) / self.scale
+    def momentum(self, velocity: tf.Tensor) -> tf.Tensor:
+        """The mass matrix times velocities; the inverse of `velocity`."""
+        return self._along(velocity / self.scale, 1.0 / self.values) / self.scale
+
+    def force(self, position: tf.Tensor, gradient: tf.Tensor) -> tf.Tensor:
+        """Acceleration by what the posterior has beside the normal density."""
+        return self.velocity(gradient) + (position - self.centre)
+
+    def flow(
+        self, position: tf.Tensor, velocity: tf.Tensor, time: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Motion in the normal density alone: a turn about its centre, once round in 2 pi."""
+        away, cosine, sine = position - self.centre, tf.cos(time), tf.sin(time)
+        return self.centre + cosine * away + sine * velocity, cosine * velocity - sine * away
 
 
 class Tuning(NamedTuple):
@@ -211,6 +230,57 @@ def value_and_gradient(
     return value, tape.gradient(value, position)
 
 
+class Point(NamedTuple):
+    """A point of a trajectory, and what the next step from it needs; all (chains, dimensions).
+
+    Attributes
+    ----------
+    position
+    velocity : inverse mass matrix times the momentum
+    gradient : of the log density
+    force : `Metric.force`
+    """
+
+    position: tf.Tensor
+    velocity: tf.Tensor
+    gradient: tf.Tensor
+    force: tf.Tensor
+
+    @classmethod
+    def begin(cls, state: State, momentum: tf.Tensor, metric: Metric) -> Point:
+        """Where a trajectory begins, from standard normal numbers (chains, dimensions)."""
+        force = metric.force(state.position, state.gradient)
+        return cls(state.position, metric.spread(momentum), state.gradient, force)
+
+
+def leap(
+    evaluate: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]],
+    point: Point,
+    step: tf.Tensor,
+    metric: Metric,
+) -> tuple[Point, tf.Tensor]:
+    """One step and the log density (chains,) there.
+
+    Half of the force, the motion in the normal density of the metric, half of the force. The
+    leapfrog has a straight line in the middle; here only what is not normal costs accuracy
+    (Shahbaba, Lan, Johnson and Neal 2014, "Split Hamiltonian Monte Carlo"; Casas, Sanz-Serna and
+    Shaw 2022, "Split Hamiltonian Monte Carlo revisited"). It is reversible and keeps volume as the
+    leapfrog does. Velocities are carried in place of momenta: one product with the metric.
+
+    Parameters
+    ----------
+    evaluate : function
+        From positions to the log density and its gradient.
+    step : tensor, scalar or shape (chains, 1)
+        Negative for a step back.
+    """
+    velocity = point.velocity + 0.5 * step * point.force
+    position, velocity = metric.flow(point.position, velocity, step)
+    value, gradient = evaluate(position)
+    force = metric.force(position, gradient)
+    return Point(position, velocity + 0.5 * step * force, gradient, force), value
+
+
 def transition(
     log_density: LogDensity,
     state: State,
@@ -221,10 +291,7 @@ def transition(
     log_uniform: tf.Tensor,
     data: Any,
 ) -> tuple[State, dict[str, tf.Tensor]]:
-    """One HMC transition of every chain (Neal 2011, figure 2).
-
-    Velocities, the inverse mass matrix times the momenta, are carried instead of momenta: one
-    product with the metric a leapfrog step.
+    """One HMC transition of every chain (Neal 2011, figure 2), with steps of `leap`.
 
     Parameters
     ----------
@@ -240,42 +307,29 @@ def transition(
         ``energy``, ``acceptance_rate``, ``diverging`` and ``nonfinite``, each (chains,).
     """
 
-    def leapfrog(
-        i: tf.Tensor, q: tf.Tensor, v: tf.Tensor, force: tf.Tensor, gradient: tf.Tensor
-    ) -> tuple[tf.Tensor, ...]:
-        v = v + 0.5 * step_size * force
-        q = q + step_size * v
-        _, gradient = value_and_gradient(log_density, q, data)
-        force = metric.velocity(gradient)
-        v = v + 0.5 * step_size * force
-        return i + 1, q, v, force, gradient
+    def evaluate(position: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return value_and_gradient(log_density, position, data)
 
-    _, q, v, _, gradient = tf.while_loop(
-        lambda i, *_: i < n_steps,
-        leapfrog,
-        (
-            tf.constant(0),
-            state.position,
-            metric.spread(momentum),
-            metric.velocity(state.gradient),
-            state.gradient,
-        ),
+    _, end = tf.while_loop(
+        lambda i, _: i < n_steps,
+        lambda i, point: (i + 1, leap(evaluate, point, step_size, metric)[0]),
+        (tf.constant(0), Point.begin(state, momentum, metric)),
         parallel_iterations=1,
     )
     # The value is needed at the end only, and costs more than the gradient for many likelihoods.
-    value = log_density(q, data)
+    new = State(end.position, log_density(end.position, data), end.gradient)
     energy_before = 0.5 * tf.reduce_sum(momentum**2, -1) - state.log_density
-    energy_after = 0.5 * tf.reduce_sum(metric.whiten(v) ** 2, -1) - value
+    energy_after = 0.5 * tf.reduce_sum(metric.whiten(end.velocity) ** 2, -1) - new.log_density
     log_ratio = energy_before - energy_after
     # A trajectory that meets NaN, in the density or in its gradient, is rejected.
-    finite = tf.math.is_finite(log_ratio) & tf.reduce_all(tf.math.is_finite(gradient), -1)
+    finite = tf.math.is_finite(log_ratio) & tf.reduce_all(tf.math.is_finite(new.gradient), -1)
     log_ratio = tf.where(finite, log_ratio, tf.constant(-np.inf, log_ratio.dtype))
     accept = log_uniform < log_ratio
 
     def choose(new: tf.Tensor, old: tf.Tensor) -> tf.Tensor:
         return tf.where(accept if new.shape.rank == 1 else accept[:, tf.newaxis], new, old)
 
-    return State(*(choose(n, o) for n, o in zip((q, value, gradient), state, strict=True))), {
+    return State(*(choose(n, o) for n, o in zip(new, state, strict=True))), {
         "energy": choose(energy_after, energy_before),
         "acceptance_rate": tf.exp(tf.minimum(log_ratio, tf.zeros_like(log_ratio))),
         "diverging": log_ratio < -DIVERGENCE,
@@ -287,7 +341,7 @@ def update_step_size(step: StepSize, acceptance: tf.Tensor, target: tf.Tensor) -
     """One update of dual averaging with the mean acceptance of all chains."""
     count = step.count + 1.0
     error = step.error + (target - acceptance - step.error) / (count + T0)
-    log_step = step.shrink_to - error * tf.sqrt(count) / GAMMA
+    log_step = tf.minimum(step.shrink_to - error * tf.sqrt(count) / GAMMA, np.log(LONGEST_STEP))
     weight = count**-KAPPA
     average = weight * log_step + (1.0 - weight) * step.log_average
     return StepSize(log_step, average, error, count, step.shrink_to)

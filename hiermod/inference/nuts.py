@@ -16,10 +16,11 @@ import tensorflow as tf
 from hiermod.inference.hmc import (
     DIVERGENCE,
     LogDensity,
-    Metric,
+    Point,
     Sampler,
     State,
     Tuning,
+    leap,
     value_and_gradient,
 )
 
@@ -43,24 +44,6 @@ class Noise(NamedTuple):
 
     momentum: tf.Tensor
     tree: tf.Tensor
-
-
-class Point(NamedTuple):
-    """A point of a trajectory, and what the next step from it needs; all (chains, dimensions).
-
-    Attributes
-    ----------
-    position, momentum
-    velocity : inverse mass matrix times the momentum
-    gradient : of the log density
-    force : inverse mass matrix times the gradient
-    """
-
-    position: tf.Tensor
-    momentum: tf.Tensor
-    velocity: tf.Tensor
-    gradient: tf.Tensor
-    force: tf.Tensor
 
 
 class Proposal(NamedTuple):
@@ -113,21 +96,6 @@ def choose(condition: tf.Tensor, new: Any, old: Any) -> Any:
     return tf.nest.map_structure(one, new, old)
 
 
-def leapfrog(
-    log_density: LogDensity, point: Point, step: tf.Tensor, metric: Metric, data: Any
-) -> tuple[Point, tf.Tensor]:
-    """One step (chains, 1), backwards where it is negative; and the log density (chains,) there.
-
-    Momentum and velocity are carried side by side: one product with the metric.
-    """
-    velocity = point.velocity + 0.5 * step * point.force
-    position = point.position + step * velocity
-    value, gradient = value_and_gradient(log_density, position, data)
-    force = metric.velocity(gradient)
-    momentum = point.momentum + 0.5 * step * (point.gradient + gradient)
-    return Point(position, momentum, velocity + 0.5 * step * force, gradient, force), value
-
-
 def turning(displacement: tf.Tensor, *momenta: tf.Tensor) -> tf.Tensor:
     """Whether going on would bring the ends of a trajectory nearer (chains,).
 
@@ -170,7 +138,7 @@ def with_subtree(tree: Proposal, new: Proposal, uniform: tf.Tensor) -> Proposal:
 
 
 def look_back(
-    marks: Marks, leaf: tf.Tensor, point: Point, step: tf.Tensor
+    marks: Marks, leaf: tf.Tensor, position: tf.Tensor, momentum: tf.Tensor, step: tf.Tensor
 ) -> tuple[Marks, tf.Tensor]:
     """The marks with a leaf of this number; and whether a subtree that it completes has turned.
 
@@ -185,17 +153,16 @@ def look_back(
     mark = ones(leaf // 2)
     completed = ones(tf.bitwise.bitwise_xor(leaf, leaf + 1)) - 1
     place = tf.where(completed == 0, mark, MAX_DEPTH)  # the last place is for odd leaves, not read
-    positions = marks[0].write(place, point.position)
-    momenta = marks[1].write(place, point.momentum)
+    positions, momenta = marks[0].write(place, position), marks[1].write(place, momentum)
 
     def look(i: tf.Tensor, turned: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        displacement = tf.sign(step) * (point.position - positions.read(i))
-        return i - 1, turned | turning(displacement, momenta.read(i), point.momentum)
+        displacement = tf.sign(step) * (position - positions.read(i))
+        return i - 1, turned | turning(displacement, momenta.read(i), momentum)
 
     _, turned = tf.while_loop(
         lambda i, _: i > mark - completed,
         look,
-        (mark, tf.zeros(point.position.shape[:1], tf.bool)),
+        (mark, tf.zeros(position.shape[:1], tf.bool)),
         parallel_iterations=1,
     )
     return (positions, momenta), turned
@@ -253,10 +220,14 @@ def transition(
     chains, dimensions = state.position.shape
     start_energy = 0.5 * tf.reduce_sum(noise.momentum**2, -1) - state.log_density
 
+    def evaluate(position: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return value_and_gradient(log_density, position, data)
+
     def grow(step: tf.Tensor, d: Doubling) -> Doubling:
         """One more leaf."""
-        point, value = leapfrog(log_density, d.point, step, metric, data)
-        energy = 0.5 * tf.reduce_sum(point.momentum * point.velocity, -1) - value
+        point, value = leap(evaluate, d.point, step, metric)
+        momentum = metric.momentum(point.velocity)
+        energy = 0.5 * tf.reduce_sum(momentum * point.velocity, -1) - value
         log_ratio = start_energy - energy
         # A point that meets NaN, in the density or in its gradient, ends the trajectory.
         finite = tf.math.is_finite(log_ratio) & tf.reduce_all(tf.math.is_finite(point.gradient), -1)
@@ -270,7 +241,7 @@ def transition(
         )
         leaf = State(point.position, value, point.gradient)
         proposal, uniform = with_leaf(d.proposal, d.uniform, leaf, energy, log_ratio)
-        marks, turned = look_back(d.marks, d.leaf, point, step)
+        marks, turned = look_back(d.marks, d.leaf, point.position, momentum, step)
         return Doubling(
             d.leaf + 1,
             d.alive & ~diverging & ~turned,
@@ -307,16 +278,11 @@ def transition(
         # A chain that is not alive keeps its tree, and needs no ends any more.
         left, right = choose(forward, left, done.point), choose(forward, done.point, right)
         tree = choose(done.alive, with_subtree(tree, done.proposal, merge), tree)
-        turned = turning(right.position - left.position, left.momentum, right.momentum)
+        ends = (metric.momentum(end.velocity) for end in (left, right))
+        turned = turning(right.position - left.position, *ends)
         return depth + 1, done.alive & ~turned, left, right, tree, done.counts, done.marks
 
-    start = Point(
-        state.position,
-        metric.momentum(noise.momentum),
-        metric.spread(noise.momentum),
-        state.gradient,
-        metric.velocity(state.gradient),
-    )
+    start = Point.begin(state, noise.momentum, metric)
     zero = tf.zeros([chains], state.position.dtype)
     marks = tuple(
         tf.TensorArray(

@@ -16,7 +16,15 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from hiermod.inference.hmc import DIVERGENCE, LogDensity, Metric, value_and_gradient
+from hiermod.inference.hmc import (
+    DIVERGENCE,
+    LogDensity,
+    Metric,
+    Point,
+    State,
+    leap,
+    value_and_gradient,
+)
 
 FloatArray = NDArray[np.float64]
 
@@ -94,22 +102,19 @@ def retrace(
     Retraced
     """
     step = tf.constant(step_size, tf.float64)
-    q = tf.constant(start[None])
-    v = metric.spread(tf.constant(momentum[None]))
+    position = tf.constant(start[None])
     evaluate = _stepwise(log_density)
-    value, gradient = evaluate(q, data)
+    state = State(position, *evaluate(position, data))
+    point, value = Point.begin(state, tf.constant(momentum[None]), metric), state.log_density
 
     def energy() -> float:
-        return float(0.5 * np.sum(np.square(metric.whiten(v))) - value[0])
+        return float(0.5 * np.sum(np.square(metric.whiten(point.velocity))) - value[0])
 
     limit = energy() + DIVERGENCE
     for _ in range(n_steps):
-        v = v + 0.5 * step * metric.velocity(gradient)
-        q = q + step * v
-        value, gradient = evaluate(q, data)
-        if not (np.isfinite(value[0]) and np.isfinite(gradient).all()):
-            return Retraced(q[0].numpy(), diverged=False)
-        v = v + 0.5 * step * metric.velocity(gradient)
+        point, value = leap(lambda q: evaluate(q, data), point, step, metric)
+        if not (np.isfinite(value[0]) and np.isfinite(point.gradient).all()):
+            return Retraced(point.position[0].numpy(), diverged=False)
         if energy() > limit:
             return Retraced(None, diverged=True)
     return Retraced(None, diverged=False)

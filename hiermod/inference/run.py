@@ -59,8 +59,8 @@ UNKNOWN = np.float64(-1e300)
 RANK = 16
 """Directions beside the axes that the metric knows."""
 
-FEW_DIMENSIONS = 10
-"""Dimensions up to which trajectories of 8 steps are long enough to begin with, not 16."""
+FIRST_STEPS = 8
+"""Most steps of a trajectory in the first window of warm-up."""
 
 MANY_DIMENSIONS, MANY_RANK = 500, 32
 """Dimensions beyond which scales and directions come from gradients, and how many directions."""
@@ -203,7 +203,8 @@ class Draws:
         ``tree_depth`` too (doublings, the one that ended the tree included).
     settings : Settings
     metric : tuple of float64 array
-        The adapted `Metric`: scale (dimensions,), vectors (dimensions, rank), values (rank,).
+        The adapted `Metric`: scale (dimensions,), vectors (dimensions, rank), values (rank,),
+        centre (dimensions,).
     trajectory_length : float
         Mean length of a trajectory, in units of the whitened space; NUTS does not use it.
     seconds : float
@@ -221,7 +222,7 @@ class Draws:
     position: FloatArray
     statistics: dict[str, NDArray[Any]]
     settings: Settings
-    metric: tuple[FloatArray, FloatArray, FloatArray]
+    metric: tuple[FloatArray, ...]
     trajectory_length: float
     seconds: float
     interrupted: bool = False
@@ -330,7 +331,7 @@ class _Run:
     unit: FloatArray
     state: State
     step: StepSize
-    metric: tuple[FloatArray, FloatArray, FloatArray]
+    metric: tuple[FloatArray, ...]
     length: float = np.pi / 2
     blocks: int = 0
     window: int = 0
@@ -362,7 +363,7 @@ class _Run:
             unit,
             start,
             _start_step(np.log(0.1), 10.0),
-            (unit, np.zeros((len(unit), rank)), np.ones(rank)),
+            (unit, np.zeros((len(unit), rank)), np.ones(rank), start.position.numpy().mean(axis=0)),
         )
 
     @property
@@ -524,8 +525,7 @@ class _Run:
         window = windows(self.settings.warmup)[self.window]
         # With a poor metric long trajectories are dear and teach little: they may double in every
         # window.
-        first = 8 if len(self.unit) <= FEW_DIMENSIONS else 16
-        limit = min(first * 2**self.window, self.settings.max_steps)
+        limit = min(FIRST_STEPS * 2**self.window, self.settings.max_steps)
         left = window.length - self.count("window")
         self.block(min(self.capacity, left), adapt=True, max_steps=limit)
         if self.count("window") == window.length:
@@ -545,7 +545,9 @@ class _Run:
         if metric == "rough":
             # The first half is on the way to the bulk.
             half = len(draws) // 2
-            self.metric = (rough_scale(draws[half:], gradients[half:]), *self.metric[1:])
+            draws, gradients = draws[half:], gradients[half:]
+            scale, (_, *along, _) = rough_scale(draws, gradients), self.metric
+            self.metric = scale, *along, draws.mean(axis=(0, 1))
         else:
             if len(self.unit) <= MANY_DIMENSIONS:
                 scale = pooled_scale(draws, self.unit)
@@ -553,7 +555,8 @@ class _Run:
             else:
                 scale, few = rough_scale(draws, gradients), self.state.position.numpy()[:4]
                 vectors, values, longest = flat_directions(self.gradient, few, scale, MANY_RANK)
-            self.metric, self.length = (scale, vectors, values), np.pi / 2 * longest
+            self.metric = scale, vectors, values, draws.mean(axis=(0, 1))
+            self.length = np.pi / 2 * longest
         self.step = _start_step(float(self.step.log_average), 2.0)
 
     def gradient(self, position: FloatArray) -> FloatArray:
@@ -767,7 +770,7 @@ def _restored(
         arrays["unit"],
         State(*(tf.constant(x) for x in record("state", 3))),
         StepSize(*(tf.constant(x) for x in record("step", 5))),
-        (record("metric", 3)[0], record("metric", 3)[1], record("metric", 3)[2]),
+        tuple(record("metric", 4)),
         **checkpoint["run"],
     )
     for kind in job.rows:

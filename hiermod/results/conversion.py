@@ -310,13 +310,14 @@ def sampled_groups(
     Returns
     -------
     dict
-        ``posterior``; ``sample_stats``, with the adapted metric in ``metric_scale``,
-        ``metric_vectors`` and ``metric_values``; and ``warmup_posterior`` and
+        ``posterior``; ``sample_stats``, with the adapted metric in ``metric_centre``,
+        ``metric_scale``, ``metric_vectors`` and ``metric_values``; and ``warmup_posterior`` and
         ``warmup_sample_stats`` if warm-up was kept.
     """
-    scale, vectors, values = draws.metric
+    scale, vectors, values, centre = draws.metric
     metric = xr.Dataset(
         {
+            "metric_centre": ("unconstrained_dim", centre),
             "metric_scale": ("unconstrained_dim", scale),
             "metric_vectors": (("unconstrained_dim", "direction_dim"), vectors),
             "metric_values": ("direction_dim", values),

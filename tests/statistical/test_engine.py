@@ -15,11 +15,14 @@ from hiermod.inference.adaptation import directions, flat_directions, windows
 from hiermod.inference.diagnostics import diagnose
 from hiermod.inference.hmc import (
     HMC,
+    LONGEST_STEP,
     Metric,
+    Point,
     State,
     StepSize,
     Tuning,
     block_program,
+    leap,
     value_and_gradient,
 )
 from hiermod.inference.nuts import NUTS
@@ -72,7 +75,7 @@ def log_gamma_margins(x):
 
 
 TARGETS = {
-    "gaussian": (gaussian, gaussian_draws, gaussian_margins, 0.9),
+    "gaussian": (gaussian, gaussian_draws, gaussian_margins, 1.2),
     "log gamma": (log_gamma, log_gamma_draws, log_gamma_margins, 0.8),
 }
 
@@ -81,6 +84,7 @@ METRIC = Metric(
     scale=tf.constant([0.8, 1.5], tf.float64),
     vectors=tf.constant([[0.6, 0.0], [0.8, 0.0]], tf.float64),  # the second one is not used
     values=tf.constant([0.6, 1.0], tf.float64),
+    centre=tf.constant([0.2, -0.3], tf.float64),
 )
 
 
@@ -157,15 +161,20 @@ def test_without_a_choice_of_its_trees_nuts_is_not_invariant(part, value):
 
 
 def leaves_until_a_turn(position, white, forward, step_size):
-    """Leapfrog steps of a tree, by looking at every subtree of every doubling."""
-    scale, vectors, values = (x.numpy() for x in METRIC)
+    """Steps of a tree, by looking at every subtree of every doubling."""
+    scale, vectors, values, centre = (x.numpy() for x in METRIC)
     root = np.diag(scale) @ (np.eye(2) + vectors @ np.diag(np.sqrt(values) - 1) @ vectors.T)
     inverse_mass = root @ root.T
+    mass = np.linalg.inv(inverse_mass)
 
     def move(q, p, step):
-        p = p - 0.5 * step * PRECISION.numpy() @ q
-        q = q + step * inverse_mass @ p
-        return q, p - 0.5 * step * PRECISION.numpy() @ q
+        p = p - 0.5 * step * (PRECISION.numpy() @ q - mass @ (q - centre))
+        turn = [np.cos(step), np.sin(step)]
+        q, p = (
+            centre + turn @ np.array([q - centre, inverse_mass @ p]),
+            turn @ np.array([p, -mass @ (q - centre)]),
+        )
+        return q, p - 0.5 * step * (PRECISION.numpy() @ q - mass @ (q - centre))
 
     def turns(points):
         (q, p), (r, o) = points[0], points[-1]
@@ -226,18 +235,35 @@ def sampled(log_density, dimensions, *, chains=4, data=(), report=None, **settin
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_warm_up_finds_the_scales_and_the_acceptance(sampler):
+def test_warm_up_finds_the_normal_density(sampler):
     draws = sampled(wide, 4, draws=2000, sampler=sampler)
     assert draws.position.shape == (4, 2000, 4)
     np.testing.assert_allclose(draws.metric[0], SCALES, rtol=0.25)
-    # Adapted to 0.8 in the mean of the last window; the average iterate is a little cautious.
-    assert 0.7 < draws.statistics["acceptance_rate"].mean() < 0.97
+    away = (draws.metric[3] - CENTRES) / SCALES
+    np.testing.assert_allclose(away, 0, atol=0.3)
+    # Where it is known, only the error of what was learned costs accuracy: steps are the longest.
+    assert draws.statistics["acceptance_rate"].mean() > 0.9
+    assert draws.statistics["step_size"].max() > 0.99 * LONGEST_STEP
     assert not draws.statistics["diverging"].any()
     for i in range(4):
         x = draws.position[..., i]
         assert az.ess(x) > 1000
         assert abs(x.mean() - CENTRES[i]) < 5 * az.mcse(x, method="mean")
         assert abs(x.std(ddof=1) - SCALES[i]) < 5 * az.mcse(x, method="sd")
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_warm_up_finds_the_acceptance(sampler):
+    found = [
+        sampled(log_gamma, 2, draws=2000, sampler=sampler, target_accept=target)
+        .statistics["acceptance_rate"]
+        .mean()
+        for target in (0.8, 0.95)
+    ]
+    # Of the mean of the last window; the average iterate is a little cautious.
+    assert 0.7 < found[0] < 0.93
+    assert 0.91 < found[1] < 0.99
+    assert found[0] < found[1]
 
 
 @pytest.mark.parametrize("unit", [1e-6, 1e6])
@@ -323,7 +349,7 @@ def test_what_nuts_says_of_its_draws_is_so():
 
 def test_another_sampler_has_other_draws_of_the_same_density():
     hmc, nuts = (sampled(funnel_of_two, 2, draws=4000, sampler=s).position for s in SAMPLERS)
-    assert not np.isclose(hmc, nuts).any()
+    assert np.isclose(hmc, nuts).mean() < 1e-3
     v, x = np.moveaxis(nuts, -1, 0)
     for draws, mean in ((v, 0), (v**2, 0.25), (x**2, np.exp(0.125))):
         assert az.ess(draws) > 400
@@ -543,8 +569,13 @@ def test_many_dimensions_with_wide_directions_are_sampled_well():
     assert narrow.var() == pytest.approx(597 / 600, rel=0.01)
 
 
+def _covariance(metric):
+    root = metric.spread(tf.eye(metric.scale.shape[0], dtype=tf.float64)).numpy()
+    return root.T @ root
+
+
 def test_the_metric_is_its_matrix():
-    scale, vectors, values = (x.numpy() for x in METRIC)
+    scale, vectors, values, _ = (x.numpy() for x in METRIC)
     rotated = np.eye(2) + vectors @ np.diag(values - 1) @ vectors.T
     inverse_mass = np.diag(scale) @ rotated @ np.diag(scale)
     x = np.random.default_rng(1).standard_normal((5, 2))
@@ -553,7 +584,60 @@ def test_the_metric_is_its_matrix():
     np.testing.assert_allclose(spread.T @ spread, inverse_mass, rtol=1e-12)
     np.testing.assert_allclose(METRIC.whiten(METRIC.spread(tf.constant(x))), x, rtol=1e-12)
     momentum = METRIC.momentum(tf.constant(x))
-    np.testing.assert_allclose(METRIC.velocity(momentum), METRIC.spread(tf.constant(x)), rtol=1e-12)
+    np.testing.assert_allclose(METRIC.velocity(momentum), x, rtol=1e-12)
+
+
+def test_in_the_normal_density_of_the_metric_a_step_of_any_length_is_exact():
+    precision, centre = np.linalg.inv(_covariance(METRIC)), METRIC.centre.numpy()
+
+    def its_own(position, data=()):
+        away = position - centre
+        return -0.5 * tf.einsum("ci,ij,cj->c", away, tf.constant(precision), away)
+
+    generator = np.random.default_rng(5)
+    position = tf.constant(generator.normal(0, 3, (50, 2)))
+    white = tf.constant(generator.normal(size=(50, 2)))
+    start = State(position, *value_and_gradient(its_own, position, ()))
+    at = Point.begin(start, white, METRIC)
+    np.testing.assert_allclose(at.force, 0, atol=1e-9)
+    energy = 0.5 * tf.reduce_sum(white**2, -1) - start.log_density
+    for step in tf.unstack(tf.constant([0.01, 1.0, 2.0], tf.float64)):
+        at, value = leap(lambda q: value_and_gradient(its_own, q, ()), at, step, METRIC)
+        after = 0.5 * tf.reduce_sum(METRIC.whiten(at.velocity) ** 2, -1) - value
+        np.testing.assert_allclose(after, energy, rtol=1e-10)
+    # Once round is where it began.
+    end, _ = leap(
+        lambda q: value_and_gradient(its_own, q, ()),
+        at,
+        tf.constant(2 * np.pi - 3.01, tf.float64),
+        METRIC,
+    )
+    np.testing.assert_allclose(end.position, position, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("target", [gaussian, log_gamma])
+def test_steps_are_reversible_keep_volume_and_are_of_second_order(target):
+    def evaluate(q):
+        return value_and_gradient(target, q, ())
+
+    def leaps(inputs, step, count):
+        position, velocity = inputs[:, :2], inputs[:, 2:]
+        gradient = evaluate(position)[1]
+        at = Point(position, velocity, gradient, METRIC.force(position, gradient))
+        for _ in range(count):
+            at, _ = leap(evaluate, at, tf.constant(step, tf.float64), METRIC)
+        return tf.concat([at.position, at.velocity], -1)
+
+    begin = tf.constant(np.random.default_rng(6).normal(0, 0.7, (20, 4)))
+    np.testing.assert_allclose(leaps(leaps(begin, 0.5, 4), -0.5, 4), begin, rtol=1e-9, atol=1e-9)
+    with tf.GradientTape() as tape:
+        tape.watch(begin)
+        end = leaps(begin, 0.5, 2)
+    volume = np.linalg.det(tape.batch_jacobian(end, begin))
+    np.testing.assert_allclose(volume, 1, rtol=1e-9)
+    exact = leaps(begin, 0.001, 600)
+    coarse, fine = (np.abs(leaps(begin, s, n) - exact).max() for s, n in ((0.1, 6), (0.05, 12)))
+    assert coarse / fine == pytest.approx(4, rel=0.1)
 
 
 # --- when to stop, many chains, warm-up ---------------------------------------------------------

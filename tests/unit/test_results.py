@@ -52,7 +52,12 @@ def drawn(model, seed=5):
             "n_steps": np.full(shape, 7),
         },
         settings=inference.Settings(warmup=100, draws=DRAWS, seed=9),
-        metric=(np.ones(plan.dimensions), np.zeros((plan.dimensions, 2)), np.ones(2)),
+        metric=(
+            np.ones(plan.dimensions),
+            np.zeros((plan.dimensions, 2)),
+            np.ones(2),
+            np.zeros(plan.dimensions),
+        ),
         trajectory_length=1.6,
         seconds=1.5,
     )
