@@ -9,13 +9,12 @@ right (Betancourt and Girolami 2015, "Hamiltonian Monte Carlo for hierarchical m
 from __future__ import annotations
 
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
 from hiermod.formula.design import Design, Group, Smooth
 from hiermod.models import families
-from hiermod.models.defaults import shares, typical_eta
-from hiermod.models.links import LINKS, Link, evaluate
+from hiermod.models.links import Link
+from hiermod.models.roughfit import Rows, by_level
 
 FloatArray = NDArray[np.float64]
 
@@ -73,60 +72,6 @@ def information(design: Design, family: families.Family, link: Link) -> dict[str
     for smooth in design.smooths:
         out[smooth.name] = max(residuals.smooth_ratio(smooth) - 1.0, 0.0)
     return out
-
-
-class Rows:
-    """The likelihood of the rows, as a function of their linear predictor.
-
-    Attributes
-    ----------
-    start : float
-        A typical linear predictor, without its offset.
-    offset : float or array, shape (N,)
-    dispersion : bool
-        Whether the family has a dispersion; it is one here.
-    """
-
-    def __init__(self, design: Design, family: families.Family, link: Link) -> None:
-        self.start = typical_eta(design, family, link)
-        self.offset = 0.0 if design.offset is None else design.offset
-        response = design.response
-        if link.partial:  # a step could leave its range; what levels tell hardly depends on it
-            link = LINKS[family.links[0]]
-        y, weights = response.values, np.ones(design.n_rows)
-        weights = weights if response.weights is None else response.weights
-        if family.log_scale:  # the zeros of a hurdle say nothing
-            y, weights = np.log(np.where(y > 0, y, 1.0)), weights * (y > 0)
-        if link.name == "identity" and not family.decisions:
-            family = families.FAMILIES["gaussian"]  # a location is about as well known as a mean
-        self._text = families.likelihood(family, link)
-        # The dispersion is one here and estimated later; the mean does not depend on it.
-        self._arguments = {
-            "data": {"trials": response.trials, "rate": response.rate},
-            **{
-                name: np.full([1, p.size] if p.size else [1], p.typical)
-                for name, p in family.parameters.items()
-            },
-            **{
-                name: evaluate(link.eta, mean=shares(response)).numpy()[np.newaxis]
-                for name, p in family.parameters.items()
-                if p.thresholds
-            },
-        }
-        self._y, self._weights = tf.constant(y), weights
-        self.dispersion = bool(family.parameters) and not family.categories
-
-    def derivatives(self, eta: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """First and minus second derivative of the log-likelihood of the rows."""
-        x = tf.constant(eta)
-        with tf.GradientTape() as outer:
-            outer.watch(x)
-            with tf.GradientTape() as inner:
-                inner.watch(x)
-                value = evaluate(self._text, eta=x, **self._arguments).log_prob(self._y)
-            slope = inner.gradient(value, x)
-        second = outer.gradient(slope, x).numpy()
-        return self._weights * slope.numpy(), np.maximum(-self._weights * second, 1e-12)
 
 
 class _Residuals(Rows):
@@ -189,12 +134,3 @@ class _Residuals(Rows):
         left = float((self.score**2 / self.curvature).sum() - explained)
         freedom = len(self.score) - rank
         return float(statistic / (left / freedom)) if left > 0 and freedom > 0 else 1.0
-
-
-def by_level(index: NDArray[np.int32], values: FloatArray, levels: int) -> FloatArray:
-    """Sums of the rows of every level, (J, ...), of values (N, ...)."""
-    flat = values.reshape(len(values), -1)
-    out: FloatArray = np.zeros((levels, flat.shape[1]))
-    for number, column in enumerate(flat.T):
-        out[:, number] = np.bincount(index, column, levels)
-    return out.reshape(levels, *values.shape[1:])

@@ -17,15 +17,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
+from scipy import sparse
 
-from hiermod.formula.design import Design, Group
+from hiermod.formula.design import Design
 from hiermod.models import responses
-from hiermod.models.centring import Rows, by_level
 from hiermod.models.families import FAMILIES, Family
 from hiermod.models.integrate import block_of
 from hiermod.models.links import LINKS, Link
@@ -37,22 +38,16 @@ from hiermod.models.marginal import (
     forward,
     log_determinant,
     mixed,
+    through,
 )
+from hiermod.models.roughfit import RoughFit, by_level
 from hiermod.models.specification import Predictor, Specification
 
 FloatArray = NDArray[np.float64]
 
-STEPS = 8
-"""Most steps of the rough fit."""
-
-CLOSE = 0.01
-"""Largest move of the linear predictor, over its spread, after which the fit is good enough."""
-
-LONGEST = 2.0
-"""Longest step, on the scale of a link that is not the identity."""
-
 LEAST = 0.05
-"""Least share of the information of a level that other groups leave."""
+"""Least share of the information of a level that is left where other groups are integrated out;
+one at a time, and with what their levels share left out, they may seem to take more than all."""
 
 
 @dataclass(frozen=True)
@@ -65,10 +60,13 @@ class Conditioned:
     coefficients : tuple of (str, bool)
         Identifiers of the intercept and the common coefficients of its linear predictor, and
         whether each is a vector.
+    before : tuple of Block
+        Groups of the same linear predictor whose effects are placed before.
     """
 
     block: Block
     coefficients: tuple[tuple[str, bool], ...]
+    before: tuple[Block, ...]
 
     def place(
         self, x: tf.Tensor, values: Mapping[str, tf.Tensor], data: Mapping[str, tf.Tensor]
@@ -79,7 +77,7 @@ class Conditioned:
         ----------
         x : tensor, shape (chains, K, J)
         values : mapping
-            Values of the other parts.
+            Values of the other parts, those of the groups before already in their places.
         data : mapping
             As `condition` gives it.
         """
@@ -93,6 +91,8 @@ class Conditioned:
         if self.coefficients:
             beta = [values[n] if vector else values[n][:, None] for n, vector in self.coefficients]
             pull -= tf.tensordot(tf.concat(beta, -1) - data["centre"], data["columns"], axes=1)
+        for other, pairs in zip(self.before, data["links"], strict=True):
+            pull -= tf.stack(through(pairs, other.deviations(values), self.block.levels), axis=1)
         mean = forward(triangle, mixed(root, tf.unstack(pull, axis=1)))
         moved = [m + one for m, one in zip(mean, tf.unstack(x, axis=1), strict=True)]
         z = backward(triangle, moved)
@@ -111,7 +111,7 @@ def noncentered(s: Specification) -> Specification:
 
 def condition(
     s: Specification, sampled: Set[str]
-) -> tuple[tuple[Conditioned, ...], list[dict[str, FloatArray]]]:
+) -> tuple[tuple[Conditioned, ...], list[dict[str, Any]]]:
     """The group terms to condition among those that are sampled, and the arrays of each.
 
     Parameters
@@ -125,7 +125,8 @@ def condition(
     -------
     tuple of Conditioned
     list of dict
-        ``cross`` (K, K, J), ``pull`` (K, J), ``columns`` (P, K, J) and ``centre`` (P,).
+        ``cross`` (K, K, J), ``pull`` (K, J), ``columns`` (P, K, J), ``centre`` (P,), and ``links``
+        to each of the groups before.
     """
     found, made = [], []
     for p in s.predictors:
@@ -134,10 +135,13 @@ def condition(
             continue
         parts = (*((p.intercept,) if p.intercept else ()), *p.common)
         names = tuple((c.identifier, bool(c.labels)) for c in parts)
-        fit = _Fit(*_likelihood(s, p), p)
-        for i in numbers:
-            found.append(Conditioned(block_of(p.groups[i]), names))
-            made.append(fit.arrays(i))
+        # Factors with few levels first: the coarser of two that are nested, and fewer pairs.
+        numbers.sort(key=lambda i: p.groups[i].shape[1])
+        design, family, link = _likelihood(s, p)
+        intercept = design.intercept and p.intercept is not None
+        made += _arrays(RoughFit(design, family, link, p.means, intercept=intercept), numbers)
+        blocks = tuple(block_of(p.groups[i]) for i in numbers)
+        found += [Conditioned(one, names, blocks[:n]) for n, one in enumerate(blocks)]
     return tuple(found), made
 
 
@@ -150,141 +154,61 @@ def _likelihood(s: Specification, p: Predictor) -> tuple[Design, Family, Link]:
     return replace(p.design, response=response), one, LINKS[one.links[0]]
 
 
-class _Fit:
-    """A rough fit of a linear predictor, coefficients and effects in turn.
+def _arrays(fit: RoughFit, numbers: list[int]) -> list[dict[str, Any]]:
+    """The arrays of the groups of these numbers, which are placed in this order.
 
-    The covariance of the effects of a group begins with the inverse of what an average level's
-    data say, and follows by steps of the EM algorithm.
+    What the data say of a level, given coefficients and the groups before, is what is left when the
+    effects of the groups after it are integrated out, at their rough covariances: the last group
+    first, and before all of them those that are not conditioned. What this makes the levels of a
+    group share, and the levels of two groups that do not meet, would be dense, and is left out.
     """
+    others = [i for i in range(len(fit.groups)) if i not in numbers]
+    order = [*numbers, *others]
+    info = {i: fit.information(i) for i in order}
+    columns = {i: fit.products(i, fit.x[:, : fit.size]) for i in order}
+    made = []
+    for n, i in reversed([*enumerate(order)]):
+        left = _at_least(info[i], fit.information(i))
+        links = {a: fit.meetings(i, a) for a in order[:n]}
+        if i in numbers:
+            pull = np.einsum("jkl,jl->jk", left, fit.u[i]) + fit.scores(i)
+            pull += sum((m @ fit.u[a].ravel()).reshape(pull.shape) for a, m in links.items())
+            made.append(
+                {
+                    "cross": np.moveaxis(left, 0, -1),
+                    "pull": pull.T,
+                    "columns": np.moveaxis(columns[i], (0, 2), (-1, 0)),
+                    "centre": fit.beta[: fit.size],
+                    "links": [_pairs(m) for m in links.values()],
+                }
+            )
+        variance = np.linalg.pinv(left + np.linalg.pinv(fit.spread[i]))
+        for a, m in links.items():
+            here, there = _here(m), m.indices
+            taken = np.swapaxes(m.data, 1, 2) @ variance[here]
+            levels = len(info[a])
+            info[a] = info[a] - by_level(there, taken @ m.data, levels)
+            columns[a] = columns[a] - by_level(there, taken @ columns[i][here], levels)
+    contiguous = partial(tf.nest.map_structure, np.ascontiguousarray)
+    return [{name: contiguous(v) for name, v in one.items()} for one in reversed(made)]
 
-    def __init__(self, design: Design, family: Family, link: Link, p: Predictor) -> None:
-        self.rows, self.groups = Rows(design, family, link), design.groups
-        self.longest = np.inf if link.name == "identity" else LONGEST
-        size = design.n_rows
-        ones = [np.ones((size, 1))] if design.intercept and p.intercept else []
-        curves = [one.Z.reshape(size, -1) for one in design.smooths]
-        self.x = np.concatenate([*ones, design.X - p.means, *curves], axis=1)
-        self.size = self.x.shape[1] - sum(curve.shape[1] for curve in curves)
-        self.beta = np.zeros(self.x.shape[1])
-        self.eta = self.rows.offset + np.zeros(size)
-        if ones:
-            self.beta[0] = self.rows.start
-            self.eta += self.rows.start
-        self.u = [np.zeros((len(g.levels), g.Z.shape[1])) for g in self.groups]
-        self.spread: list[FloatArray] = []
-        self.freedom = float(size)
-        for _ in range(STEPS):
-            before = self.eta
-            self._weigh()
-            self._move_coefficients()
-            self._move_effects()
-            if np.abs(self.eta - before).max() < CLOSE * self.eta.std():
-                break
-        self._weigh()
 
-    def _weigh(self) -> None:
-        """Scores and weights of the rows at the present fit, (N,)."""
-        score, weight = self.rows.derivatives(self.eta)
-        known = np.isfinite(score) & np.isfinite(weight) & (weight > 0)
-        self.score, self.weight = np.where(known, score, 0.0), np.where(known, weight, 0.0)
-        if self.rows.dispersion and known.any():
-            left = float((score[known] ** 2 / weight[known]).sum()) / self.freedom
-            scale = left if np.isfinite(left) and left > 0 else 1.0
-            self.score, self.weight = self.score / scale, self.weight / scale
+def _at_least(left: FloatArray, info: FloatArray) -> FloatArray:
+    """What is left, (J, K, K), but a share of all there was in every direction."""
+    sizes = np.diagonal(info, axis1=1, axis2=2).max(axis=0)
+    root = np.linalg.cholesky(info + np.diag(1e-12 * (sizes + 1e-12)))
+    inverse = np.linalg.inv(root)
+    shares, vectors = np.linalg.eigh(inverse @ left @ np.swapaxes(inverse, -1, -2))
+    turned = root @ vectors
+    return turned * np.maximum(shares, LEAST)[:, None, :] @ np.swapaxes(turned, -1, -2)
 
-    def _moved(self, move: FloatArray) -> None:
-        """Go so far with the linear predictor; the scores follow to first order."""
-        self.eta = self.eta + move
-        self.score = self.score - self.weight * move
 
-    def _move_coefficients(self) -> None:
-        if not self.x.size:
-            return
-        weighted = self.weight[:, None] * self.x
-        step = np.linalg.lstsq(self.x.T @ weighted, self.x.T @ self.score, rcond=1e-10)[0]
-        largest = float(np.abs(self.x @ step).max())
-        if np.isfinite(largest):
-            step = step * min(1.0, self.longest / max(largest, 1e-300))
-            self.beta = self.beta + step
-            self._moved(self.x @ step)
+def _here(link: sparse.bsr_matrix) -> NDArray[np.int32]:
+    """The row of every block of a matrix."""
+    return np.repeat(np.arange(len(link.indptr) - 1, dtype=np.int32), np.diff(link.indptr))
 
-    def _move_effects(self) -> None:
-        self.freedom = len(self.eta) - float(self.size)
-        for i, group in enumerate(self.groups):
-            info, pull = self._of_levels(group)
-            if len(self.spread) == i:
-                self.spread.append(np.linalg.pinv(info.mean(axis=0)))
-            precision = np.linalg.pinv(self.spread[i])
-            variance = np.linalg.pinv(info + precision)
-            step = np.einsum("jkl,jl->jk", variance, pull - self.u[i] @ precision)
-            along = (group.Z * step[group.index]).sum(axis=1)
-            largest = np.zeros(len(step))
-            np.maximum.at(largest, group.index, np.abs(along))
-            step *= np.minimum(1.0, self.longest / np.maximum(largest, 1e-300))[:, None]
-            if not np.isfinite(step).all():
-                continue
-            self.u[i] = self.u[i] + step
-            self._moved((group.Z * step[group.index]).sum(axis=1))
-            outer = np.einsum("jk,jl->jkl", self.u[i], self.u[i])
-            self.spread[i] = (outer + variance).mean(axis=0)
-            self.freedom -= float(np.einsum("jkl,jlk->", variance, info))
-        self.freedom = max(self.freedom, 0.1 * len(self.eta))
 
-    def _of_levels(self, group: Group) -> tuple[FloatArray, FloatArray]:
-        """Information, (J, K, K), and scores, (J, K), of the effects of the levels."""
-        z, levels = group.Z, len(group.levels)
-        weighted = self.weight[:, None] * z
-        info = by_level(group.index, weighted[:, :, None] * z[:, None, :], levels)
-        return info, by_level(group.index, self.score[:, None] * z, levels)
-
-    def arrays(self, number: int) -> dict[str, FloatArray]:
-        """The arrays of a group, see `condition`.
-
-        What the data say of a level is what is left when the effects of other groups, which they
-        would have to be told from, are integrated out.
-        """
-        x = self.x[:, : self.size]
-        info, columns = self._products(self.groups[number], x)
-        left, left_columns = info.copy(), columns.copy()
-        for other in range(len(self.groups)):
-            if other != number:
-                self._integrate(number, other, x, left, left_columns)
-        sizes = np.diagonal(info, axis1=1, axis2=2).max(axis=0)
-        root = np.linalg.cholesky(info + np.diag(1e-12 * (sizes + 1e-12)))
-        inverse = np.linalg.inv(root)
-        shares, vectors = np.linalg.eigh(inverse @ left @ np.swapaxes(inverse, -1, -2))
-        # Integrated out one by one, the other groups may have taken too much.
-        turned = root @ vectors
-        left = turned * np.maximum(shares, LEAST)[:, None, :] @ np.swapaxes(turned, -1, -2)
-        _, score = self._of_levels(self.groups[number])
-        made = {
-            "cross": np.moveaxis(left, 0, -1),
-            "pull": (np.einsum("jkl,jl->jk", left, self.u[number]) + score).T,
-            "columns": np.moveaxis(left_columns, (0, 2), (-1, 0)),
-            "centre": self.beta[: self.size],
-        }
-        return {name: np.ascontiguousarray(v) for name, v in made.items()}
-
-    def _products(self, group: Group, x: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Cross-products of the effects of every level, (J, K, K), and with columns, (J, K, P)."""
-        weighted = (self.weight[:, None] * group.Z)[:, :, None]
-        levels = len(group.levels)
-        info = by_level(group.index, weighted * group.Z[:, None, :], levels)
-        return info, by_level(group.index, weighted * x[:, None, :], levels)
-
-    def _integrate(
-        self, number: int, other: int, x: FloatArray, info: FloatArray, columns: FloatArray
-    ) -> None:
-        """Take off what the effects of another group account for."""
-        one, two = self.groups[number], self.groups[other]
-        pairs, index = np.unique(
-            one.index.astype(np.int64) * len(two.levels) + two.index, return_inverse=True
-        )
-        here, there = np.divmod(pairs, len(two.levels))
-        weighted = (self.weight[:, None] * one.Z)[:, :, None] * two.Z[:, None, :]
-        cross = by_level(index.astype(np.int32), weighted, len(pairs))
-        its_info, its_columns = self._products(two, x)
-        variance = np.linalg.pinv(its_info + np.linalg.pinv(self.spread[other]))
-        taken = cross @ variance[there]
-        np.subtract.at(info, here, taken @ np.swapaxes(cross, -1, -2))
-        np.subtract.at(columns, here, taken @ its_columns[there])
+def _pairs(link: sparse.bsr_matrix) -> dict[str, NDArray[Any]]:
+    """The blocks of a matrix, ``cross`` (K, K', pairs), and the levels between which they are."""
+    cross = np.moveaxis(link.data, 0, -1)
+    return {"here": _here(link), "there": link.indices.astype(np.int32), "cross": cross}

@@ -219,6 +219,25 @@ def sum_levels(x: tf.Tensor, index: tf.Tensor, levels: int) -> tf.Tensor:
     return tf.transpose(sums, [*range(1, last + 1), 0])
 
 
+def through(pairs: Mapping[str, tf.Tensor], u: Rows, levels: int) -> Rows:
+    """Cross-products of two groups times effects of the second: by effect of the first, (.., J).
+
+    Parameters
+    ----------
+    pairs : mapping
+        ``here`` and ``there``, the levels that meet, (pairs,); ``cross`` (K, K', pairs).
+    u : list of tensor, shape (chains, J')
+    levels : int
+        J of the first.
+    """
+    met = [tf.gather(x, pairs["there"], axis=-1) for x in u]
+    rows = [
+        sum(c * x for c, x in zip(tf.unstack(row), met, strict=True))
+        for row in tf.unstack(pairs["cross"])
+    ]
+    return [sum_levels(row, pairs["here"], levels) for row in rows]
+
+
 def mixed(triangle: list[Rows], x: Rows) -> Rows:
     """The transpose of Lambda times effects, each (chains, ..., J) or with one chain for all."""
     shape = (-1,) + (1,) * (x[0].shape.rank - 1)
@@ -527,12 +546,8 @@ def _response(
             for a, y in enumerate(u):
                 corner += tf.reduce_sum(x * y * known["own"][a, b], -1)
         for i, pairs in enumerate(known["chain"]):
-            for a, row in enumerate(tf.unstack(pairs["cross"])):
-                there = sum(
-                    c * tf.gather(x, pairs["there"], axis=-1)
-                    for c, x in zip(tf.unstack(row), u, strict=True)
-                )
-                levels[i][a] -= sum_levels(there, pairs["here"], layout.chain[i].levels)
+            for a, told in enumerate(through(pairs, u, layout.chain[i].levels)):
+                levels[i][a] -= told
         for pairs, v in zip(known["others"], effects[g + 1 :], strict=True):
             for a, row in enumerate(tf.unstack(pairs["cross"])):
                 for c, y in zip(tf.unstack(row), v, strict=True):

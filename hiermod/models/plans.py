@@ -103,7 +103,8 @@ class Structure:
             known = program.functions(self.source).scaled(data, values)
             for one, own in zip(self.conditioned, data["conditioned"], strict=True):
                 name = one.block.identifier
-                values[name], more = one.place(values[name], known, own)
+                known[name], more = one.place(values[name], known, own)
+                values[name] = known[name]
                 log_det += more
         return values, log_det
 
@@ -234,17 +235,17 @@ class Plan:
         Recovered
         """
         lead = position.shape[:-1]
-        flat = position.reshape(-1, position.shape[-1])
-        values, _ = self.structure.values(tf.constant(flat), self.data)
+        values = self._values(position.reshape(-1, position.shape[-1]))
+        size = int(np.prod(lead))
         out = {name: v.numpy() for name, v in values.items()}
         moments: dict[str, tuple[FloatArray, FloatArray]] = {}
         weights = None
         generator = np.random.default_rng([seed, 3])
         if self.structure.layout:
-            drawn, moments = self._exact(values, len(flat), generator)
+            drawn, moments = self._exact(values, size, generator)
             out |= drawn
         if self.structure.laplace:
-            drawn, weights = self._approximate(values, len(flat), generator)
+            drawn, weights = self._approximate(values, size, generator)
             out |= drawn
             weights = weights.reshape(lead)
         shaped = {
@@ -254,6 +255,17 @@ class Plan:
         }
         return Recovered(shaped, moments, weights)
 
+    def _values(self, position: FloatArray) -> dict[str, tf.Tensor]:
+        """Values of the sampled parts (draws, ...) at (draws, dimensions), piece by piece."""
+        links = [link for one in self.data.get("conditioned", ()) for link in one["links"]]
+        width = max((len(link["here"]) for link in links), default=0)
+        if len(position) * width <= CHUNK:
+            return self.structure.values(tf.constant(position), self.data)[0]
+        values, pieces = _values_program(self.structure), []
+        for piece in np.split(position, len(position) // _piece(len(position), CHUNK // width)):
+            pieces.append(values(tf.constant(piece), self.data))
+        return {name: tf.concat([p[name] for p in pieces], axis=0) for name in pieces[0]}
+
     def _exact(
         self, values: dict[str, tf.Tensor], size: int, generator: np.random.Generator
     ) -> tuple[dict[str, FloatArray], dict[str, tuple[FloatArray, FloatArray]]]:
@@ -262,8 +274,7 @@ class Plan:
         assert layout
         step = max(1, CHUNK // marginal.width(layout, self.data))
         many = few or size > 64 * step
-        if many:  # pieces of one size, or two programs would be compiled
-            step = max(n for n in range(1, step + 1) if size % n == 0)
+        step = _piece(size, step) if many else step
         draw = _draw_program(self.structure, few) if many else _draw(self.structure, few)
         pieces: list[dict[str, FloatArray]] = []
         sums = None
@@ -438,6 +449,11 @@ def _constant(joint: Joint, short: dict[str, NDArray[Any]]) -> np.float64:
     return np.float64(tf.reduce_sum(rows.log_prob(joint.data["y"])) - tf.reduce_sum(totals))
 
 
+def _piece(size: int, most: int) -> int:
+    """Size of pieces that are equal, or two programs would be compiled."""
+    return max(n for n in range(1, max(most, 1) + 1) if size % n == 0)
+
+
 def _pieces(
     values: dict[str, tf.Tensor], step: int, noises: int, generator: np.random.Generator
 ) -> Iterator[tuple[dict[str, tf.Tensor], tf.Tensor]]:
@@ -476,6 +492,17 @@ def _draw(structure: Structure, only_moments: bool) -> Callable[..., Any]:
 def _draw_program(structure: Structure, only_moments: bool) -> Callable[..., Any]:
     """The same, compiled, where there is much to compute."""
     return compiled(_draw(structure, only_moments))
+
+
+@lru_cache(maxsize=16)
+def _values_program(structure: Structure) -> Callable[..., dict[str, tf.Tensor]]:
+    """Values of the sampled parts of all plans with this structure: (position, data) to them."""
+
+    @compiled
+    def values(position: tf.Tensor, data: Data) -> dict[str, tf.Tensor]:
+        return structure.values(position, data)[0]
+
+    return values
 
 
 @lru_cache(maxsize=64)

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import hiermod as hm
-from hiermod.models import conditioning
+from hiermod.models import plans, roughfit
 
 
 def data(rows=240):
@@ -116,7 +116,7 @@ def test_the_fit_is_near_the_posterior_of_the_effects():
 @pytest.mark.parametrize(
     ("formula", "options", "expected"),
     [
-        ("k ~ (1 | g) + (1 | h)", {}, ["g", "h"]),
+        ("k ~ (1 | g) + (1 | h)", {}, ["h", "g"]),  # few levels first
         ("k ~ (1 | g) + (1 | h)", {"noncentered": {"g": False}}, ["h"]),
         ("k ~ (1 | g) + (1 | h)", {"noncentered": True}, []),
         ("k ~ (1 | gr(g, zero_sum=True))", {}, []),
@@ -145,7 +145,7 @@ def test_nothing_is_known_where_the_rough_fit_fails(monkeypatch):
         return np.full_like(eta, np.nan), np.full_like(eta, np.nan)
 
     made = model("intercepts")
-    monkeypatch.setattr(conditioning.Rows, "derivatives", broken)
+    monkeypatch.setattr(roughfit.Rows, "derivatives", broken)
     plan = made.plan()
     assert plan.structure.conditioned
     assert plan.data["conditioned"][0]["cross"].numpy().max() < 1e-9
@@ -153,3 +153,37 @@ def test_nothing_is_known_where_the_rough_fit_fails(monkeypatch):
     kept = plan.recover(position).values["z_g" if "z_g" in plan.joint.names else "u_g"]
     # The non-centred form.
     np.testing.assert_allclose(kept.ravel(), position[..., -12:].ravel(), atol=1e-9)
+
+
+def test_crossed_effects_are_placed_one_given_the_other():
+    """Of a gaussian model the last group is standard normal given all else; few are the steps."""
+    made = hm.model(data(), "y ~ x + (1 + x | g) + (1 | h)")
+    plan = made.plan(shortcuts=False)
+    h, g = plan.structure.conditioned
+    assert [one.factor for one in g.before] == ["h"]
+    assert not h.before
+    known = plan.data["conditioned"][1]
+    rows = np.bincount(data()["g"], minlength=12)
+    sigma = np.sqrt(rows[0] / known["cross"].numpy()[0, 0, 0])
+    names = [p.identifier for p in plan.parts]
+    at = np.cumsum([0, *(p.size for p in plan.parts)])
+    rng = np.random.default_rng(2)
+    begin = at[names.index(g.block.identifier)]
+    effects = slice(begin, begin + g.block.size)
+    for _ in range(3):
+        place = rng.normal(0, 0.8, plan.dimensions)
+        place[at[names.index("sigma")]] = np.log(sigma)
+        moved = np.stack([place, place])
+        moved[0, effects] = 0.0
+        value = plan.log_density(tf.constant(moved), plan.arguments).numpy()
+        assert value[1] - value[0] == pytest.approx(-0.5 * (place[effects] ** 2).sum(), rel=1e-7)
+
+
+def test_draws_recovered_in_pieces_are_those_of_one(monkeypatch):
+    plan = model("crossed").plan(shortcuts=False)
+    position = np.random.default_rng(1).normal(0, 0.7, (2, 6, plan.dimensions))
+    whole = plan.recover(position).values
+    monkeypatch.setattr(plans, "CHUNK", 240)
+    pieces = plan.recover(position).values
+    for name, values in whole.items():
+        np.testing.assert_allclose(pieces[name], values, rtol=1e-12, atol=1e-14)
