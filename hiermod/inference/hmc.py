@@ -1,6 +1,6 @@
 """Hamiltonian Monte Carlo, and the compiled block of transitions that all samplers share.
 
-All chains move as one batch, with a common number of leapfrog steps, so that no chain waits for
+All chains move as one batch, with a common number of steps, so that no chain waits for
 another. A block is one XLA program that serves warm-up and draws alike: step-size adaptation is a
 switch, the metric and the data are arguments, and random numbers come from outside.
 """
@@ -131,7 +131,7 @@ class Tuning(NamedTuple):
     metric : Metric
     trajectory_length : scalar, mean, in units of the whitened space
     target_accept : scalar
-    max_steps : int32 scalar, most leapfrog steps a transition may take
+    max_steps : int32 scalar, most steps a transition may take
     adapt : bool scalar, whether the step size is being adapted
     count : int32 scalar, transitions to run, at most the block's capacity
     """

@@ -25,7 +25,7 @@ from hiermod.inference.hmc import (
 )
 
 MAX_DEPTH = 10
-"""Most doublings of a tree, as in Stan: 1023 leapfrog steps."""
+"""Most doublings of a tree, as in Stan: 1023 steps."""
 
 
 Marks = tuple[tf.TensorArray, tf.TensorArray]

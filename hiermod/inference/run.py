@@ -144,7 +144,7 @@ class Settings:
         Mean acceptance that the step size is adapted to, in (0, 1).
     seed : int
     max_steps : int
-        Most leapfrog steps of a transition; a tree of NUTS has at most log2(max_steps + 1)
+        Most steps of a transition; a tree of NUTS has at most log2(max_steps + 1)
         doublings, 10 of them.
     keep_warmup : bool
         Whether the transitions of warm-up are returned too.
@@ -199,7 +199,7 @@ class Draws:
         Unconstrained positions.
     statistics : dict of array, shape (chains, draws)
         ``lp`` (log density in the unconstrained space), ``energy``, ``acceptance_rate``,
-        ``diverging``, ``step_size``, ``n_steps`` (leapfrog steps, one gradient each); of NUTS
+        ``diverging``, ``step_size``, ``n_steps`` (one gradient each); of NUTS
         ``tree_depth`` too (doublings, the one that ended the tree included).
     settings : Settings
     metric : tuple of float64 array
