@@ -274,7 +274,7 @@ def seeds(results: dict[str, Any]) -> str:
         "hiermod without shortcuts, by the figures of `fit.check()`: is every fit to be trusted?",
         "",
         "| model | R-hat below 1.01 | divergences | smallest ESS: least | median "
-        "| leapfrog steps a draw | median s |",
+        "| steps a draw | median s |",
         "|---|---|---|---|---|---|---|",
     ]
     for name, entry in results["models"].items():

@@ -341,7 +341,9 @@ def update_step_size(step: StepSize, acceptance: tf.Tensor, target: tf.Tensor) -
     """One update of dual averaging with the mean acceptance of all chains."""
     count = step.count + 1.0
     error = step.error + (target - acceptance - step.error) / (count + T0)
-    log_step = tf.minimum(step.shrink_to - error * tf.sqrt(count) / GAMMA, np.log(LONGEST_STEP))
+    pace = tf.sqrt(count) / GAMMA
+    log_step = tf.minimum(step.shrink_to - error * pace, np.log(LONGEST_STEP))
+    error = (step.shrink_to - log_step) / pace  # or steps could not get shorter for long
     weight = count**-KAPPA
     average = weight * log_step + (1.0 - weight) * step.log_average
     return StepSize(log_step, average, error, count, step.shrink_to)

@@ -100,7 +100,7 @@ def turning(displacement: tf.Tensor, *momenta: tf.Tensor) -> tf.Tensor:
     """Whether going on would bring the ends of a trajectory nearer (chains,).
 
     Hoffman and Gelman (2014), equation 9, which for a constant metric is the generalised criterion
-    of Betancourt (2017), appendix A.4.2, with velocities summed by the trapezoidal rule.
+    of Betancourt (2017), appendix A.4.2, with velocities summed step by step.
 
     Parameters
     ----------

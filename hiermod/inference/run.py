@@ -474,7 +474,7 @@ class _Run:
         if not adapt and out["nonfinite"].any():
             self.look(out, np.concatenate([n.momentum for _, n in parts], axis=1), tuning.metric)
         state = State(*(tf.concat(parts, axis=0) for parts in zip(*states, strict=True)))
-        # Dual averaging is linear in the acceptance: the mean of the groups' is that of all chains.
+        # Dual averaging is linear in the acceptance, but where a step is the longest.
         step = StepSize(*(tf.reduce_mean(parts, axis=0) for parts in zip(*steps, strict=True)))
         gradient = out.pop("gradient")
         # What takes time is done: an interrupt would have to fall between these lines to part them.
@@ -546,8 +546,9 @@ class _Run:
             # The first half is on the way to the bulk.
             half = len(draws) // 2
             draws, gradients = draws[half:], gradients[half:]
-            scale, (_, *along, _) = rough_scale(draws, gradients), self.metric
-            self.metric = scale, *along, draws.mean(axis=(0, 1))
+            _, vectors, values, _ = self.metric
+            scale = rough_scale(draws, gradients)
+            self.metric = scale, vectors, values, draws.mean(axis=(0, 1))
         else:
             if len(self.unit) <= MANY_DIMENSIONS:
                 scale = pooled_scale(draws, self.unit)

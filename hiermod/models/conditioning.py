@@ -2,15 +2,15 @@
 
 A normal approximation of the likelihood at a rough fit, ``-1/2 w (y* - eta)^2`` for every row with
 fixed weights w and working responses y*, makes the effects u of a level normal given coefficients,
-standard deviations and correlations: with u = Lambda z, G the cross-products of the level's rows by
-w, and b what they say of u, ``A = I + Lambda' G Lambda = C C'`` is the precision of z and
-``A^-1 Lambda' b`` its mean. The sampler moves x in ``z = C^-T (C^-1 Lambda' b + x)``, the density
-of which is the exact one of z times that of the map, 1 / |C|. Where the approximation is good, x is
-standard normal whatever the standard deviations are, and the funnel between them is gone; where
-there are no data it is the non-centred form, where there are many the centred one. Where it is bad
-the density is still the exact one (Kleppe 2019, "Dynamically rescaled Hamiltonian Monte Carlo for
-Bayesian hierarchical models"; Osmundsen, Kleppe and Liesenfeld 2021, "Importance sampling-based
-transport map Hamiltonian Monte Carlo for Bayesian hierarchical models").
+standard deviations, correlations and the effects of the groups before: with u = Lambda z, G the
+cross-products of the level's rows by w, and b what they say of u, ``A = I + Lambda' G Lambda = C
+C'`` is the precision of z and ``A^-1 Lambda' b`` its mean. The sampler moves x in ``z = C^-T (C^-1
+Lambda' b + x)``, the density of which is the exact one of z times that of the map, 1 / |C|. Where
+the approximation is good, x is standard normal whatever the standard deviations are, and the funnel
+between them is gone; where there are no data it is the non-centred form, where there are many the
+centred one. Where it is bad the density is still the exact one (Kleppe 2019, "Dynamically rescaled
+Hamiltonian Monte Carlo for Bayesian hierarchical models"; Osmundsen, Kleppe and Liesenfeld 2021,
+"Importance sampling-based transport map Hamiltonian Monte Carlo for Bayesian hierarchical models").
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Conditioned:
     before: tuple[Block, ...]
 
     def place(
-        self, x: tf.Tensor, values: Mapping[str, tf.Tensor], data: Mapping[str, tf.Tensor]
+        self, x: tf.Tensor, values: Mapping[str, tf.Tensor], data: Mapping[str, Any]
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """The effects z, (chains, K, J), and the log determinant of the map, (chains,).
 
@@ -160,7 +160,8 @@ def _arrays(fit: RoughFit, numbers: list[int]) -> list[dict[str, Any]]:
     What the data say of a level, given coefficients and the groups before, is what is left when the
     effects of the groups after it are integrated out, at their rough covariances: the last group
     first, and before all of them those that are not conditioned. What this makes the levels of a
-    group share, and the levels of two groups that do not meet, would be dense, and is left out.
+    group share would be dense, and is left out; and so would be what is left between two groups:
+    that is taken to shrink as the levels themselves do.
     """
     others = [i for i in range(len(fit.groups)) if i not in numbers]
     order = [*numbers, *others]
@@ -168,18 +169,22 @@ def _arrays(fit: RoughFit, numbers: list[int]) -> list[dict[str, Any]]:
     columns = {i: fit.products(i, fit.x[:, : fit.size]) for i in order}
     made = []
     for n, i in reversed([*enumerate(order)]):
-        left = _at_least(info[i], fit.information(i))
+        whole = fit.information(i)
+        left = _at_least(info[i], whole)
         links = {a: fit.meetings(i, a) for a in order[:n]}
         if i in numbers:
+            share = left @ np.linalg.pinv(whole)
+            kept = {a: _times(share, m) for a, m in links.items()}
+            # At the fit, what later groups take from the scores balances their own.
             pull = np.einsum("jkl,jl->jk", left, fit.u[i]) + fit.scores(i)
-            pull += sum((m @ fit.u[a].ravel()).reshape(pull.shape) for a, m in links.items())
+            pull += sum((m @ fit.u[a].ravel()).reshape(pull.shape) for a, m in kept.items())
             made.append(
                 {
                     "cross": np.moveaxis(left, 0, -1),
                     "pull": pull.T,
                     "columns": np.moveaxis(columns[i], (0, 2), (-1, 0)),
                     "centre": fit.beta[: fit.size],
-                    "links": [_pairs(m) for m in links.values()],
+                    "links": [_pairs(m) for m in kept.values()],
                 }
             )
         variance = np.linalg.pinv(left + np.linalg.pinv(fit.spread[i]))
@@ -203,12 +208,18 @@ def _at_least(left: FloatArray, info: FloatArray) -> FloatArray:
     return turned * np.maximum(shares, LEAST)[:, None, :] @ np.swapaxes(turned, -1, -2)
 
 
-def _here(link: sparse.bsr_matrix) -> NDArray[np.int32]:
+def _times(blocks: FloatArray, link: sparse.bsr_array) -> sparse.bsr_array:
+    """A matrix whose rows of blocks are multiplied from the left, by (J, K, K)."""
+    data = blocks[_here(link)] @ link.data
+    return sparse.bsr_array((data, link.indices, link.indptr), link.shape)
+
+
+def _here(link: sparse.bsr_array) -> NDArray[np.int32]:
     """The row of every block of a matrix."""
     return np.repeat(np.arange(len(link.indptr) - 1, dtype=np.int32), np.diff(link.indptr))
 
 
-def _pairs(link: sparse.bsr_matrix) -> dict[str, NDArray[Any]]:
+def _pairs(link: sparse.bsr_array) -> dict[str, NDArray[Any]]:
     """The blocks of a matrix, ``cross`` (K, K', pairs), and the levels between which they are."""
     cross = np.moveaxis(link.data, 0, -1)
     return {"here": _here(link), "there": link.indices.astype(np.int32), "cross": cross}

@@ -220,7 +220,9 @@ def sum_levels(x: tf.Tensor, index: tf.Tensor, levels: int) -> tf.Tensor:
 
 
 def through(pairs: Mapping[str, tf.Tensor], u: Rows, levels: int) -> Rows:
-    """Cross-products of two groups times effects of the second: by effect of the first, (.., J).
+    """Cross-products of two groups times effects of the second.
+
+    By effect of the first group, (chains, J).
 
     Parameters
     ----------

@@ -259,12 +259,14 @@ class Plan:
         """Values of the sampled parts (draws, ...) at (draws, dimensions), piece by piece."""
         links = [link for one in self.data.get("conditioned", ()) for link in one["links"]]
         width = max((len(link["here"]) for link in links), default=0)
-        if len(position) * width <= CHUNK:
+        size = len(position)
+        if size * width <= CHUNK:
             return self.structure.values(tf.constant(position), self.data)[0]
-        values, pieces = _values_program(self.structure), []
-        for piece in np.split(position, len(position) // _piece(len(position), CHUNK // width)):
-            pieces.append(values(tf.constant(piece), self.data))
-        return {name: tf.concat([p[name] for p in pieces], axis=0) for name in pieces[0]}
+        step, values = max(1, CHUNK // width), _values_program(self.structure)
+        # Of one size, or two programs would be compiled: the last piece begins again.
+        rows = [np.arange(begin, begin + step) % size for begin in range(0, size, step)]
+        pieces = [values(tf.constant(position[some]), self.data) for some in rows]
+        return {name: tf.concat([p[name] for p in pieces], axis=0)[:size] for name in pieces[0]}
 
     def _exact(
         self, values: dict[str, tf.Tensor], size: int, generator: np.random.Generator
@@ -274,7 +276,8 @@ class Plan:
         assert layout
         step = max(1, CHUNK // marginal.width(layout, self.data))
         many = few or size > 64 * step
-        step = _piece(size, step) if many else step
+        if many:  # pieces of one size, or two programs would be compiled
+            step = max(n for n in range(1, step + 1) if size % n == 0)
         draw = _draw_program(self.structure, few) if many else _draw(self.structure, few)
         pieces: list[dict[str, FloatArray]] = []
         sums = None
@@ -447,11 +450,6 @@ def _constant(joint: Joint, short: dict[str, NDArray[Any]]) -> np.float64:
     rows = joint.functions.likelihood(joint.data, eta(s.design.n_rows), *ones.values())
     totals = joint.functions.totals(_tensors(short), eta(len(short["count"])), ones)
     return np.float64(tf.reduce_sum(rows.log_prob(joint.data["y"])) - tf.reduce_sum(totals))
-
-
-def _piece(size: int, most: int) -> int:
-    """Size of pieces that are equal, or two programs would be compiled."""
-    return max(n for n in range(1, max(most, 1) + 1) if size % n == 0)
 
 
 def _pieces(

@@ -1,7 +1,7 @@
 """A rough fit: about where the posterior is, and what the rows say there.
 
 Iteratively reweighted least squares, with normal effects of groups (Breslow and Clayton 1993,
-"Approximate inference in generalized linear mixed models"), in some thousandths of a second.
+"Approximate inference in generalized linear mixed models").
 """
 
 from __future__ import annotations
@@ -209,7 +209,7 @@ class RoughFit:
         weighted = (self.weight[:, None] * group.Z)[:, :, None] * columns[:, None, :]
         return by_level(group.index, weighted, len(group.levels))
 
-    def meetings(self, i: int, j: int) -> sparse.bsr_matrix:
+    def meetings(self, i: int, j: int) -> sparse.bsr_array:
         """Weighted cross-products of the effects of two groups, a block where levels meet."""
         one, two = self.groups[i], self.groups[j]
         pairs, index = np.unique(
@@ -219,7 +219,7 @@ class RoughFit:
         weighted = (self.weight[:, None] * one.Z)[:, :, None] * two.Z[:, None, :]
         starts = np.searchsorted(here, np.arange(len(one.levels) + 1))
         shape = len(one.levels) * one.Z.shape[1], len(two.levels) * two.Z.shape[1]
-        return sparse.bsr_matrix((by_level(index, weighted, len(pairs)), there, starts), shape)
+        return sparse.bsr_array((by_level(index, weighted, len(pairs)), there, starts), shape)
 
 
 def by_level(index: NDArray[np.integer], values: FloatArray, levels: int) -> FloatArray:

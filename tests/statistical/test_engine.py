@@ -268,7 +268,7 @@ def test_warm_up_finds_the_acceptance(sampler):
 
 @pytest.mark.parametrize("unit", [1e-6, 1e6])
 def test_the_unit_of_measurement_does_not_matter(unit):
-    """A metric shrunk to a number, not to a unit, would need thousands of leapfrog steps."""
+    """A metric shrunk to a number, not to a unit, would need thousands of steps."""
     sd = unit * np.array([1.0, 4.0, 0.5])
 
     def log_density(position, data=()):

@@ -187,3 +187,33 @@ def test_draws_recovered_in_pieces_are_those_of_one(monkeypatch):
     pieces = plan.recover(position).values
     for name, values in whole.items():
         np.testing.assert_allclose(pieces[name], values, rtol=1e-12, atol=1e-14)
+
+
+def test_given_all_that_comes_before_little_is_left_to_share():
+    """Three groups, two of them nested and the last with few rows a level: curvatures near one."""
+    rng = np.random.default_rng(4)
+    rows = 600
+    item, subject = rng.integers(0, 40, rows), rng.integers(0, 200, rows)
+    frame = pd.DataFrame({"item": item, "kind": item // 10, "subject": subject})
+    frame["y"] = (
+        rng.normal(size=4)[item // 10]
+        + rng.normal(size=40)[item]
+        + rng.normal(size=200)[subject]
+        + rng.normal(size=rows)
+    )
+    plan = hm.model(frame, "y ~ 1 + (1 | kind) + (1 | item) + (1 | subject)").plan(shortcuts=False)
+    assert [one.block.factor for one in plan.structure.conditioned] == ["kind", "item", "subject"]
+    sizes = [p.size for p in plan.parts]
+    effects = np.repeat([p.size > 1 for p in plan.parts], sizes)
+    place = tf.zeros([1, plan.dimensions], tf.float64)  # standard deviations and sigma are one
+
+    with tf.GradientTape() as outer:
+        outer.watch(place)
+        with tf.GradientTape() as tape:
+            tape.watch(place)
+            value = plan.log_density(place, plan.arguments)
+        slope = tape.gradient(value, place)
+    hessian = -outer.jacobian(slope, place).numpy()[0, :, 0][np.ix_(effects, effects)]
+    curvatures = np.linalg.eigvalsh(hessian)
+    assert curvatures.min() > 0.25
+    assert curvatures.max() < 1.6
