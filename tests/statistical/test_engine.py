@@ -23,6 +23,7 @@ from hiermod.inference.hmc import (
     Tuning,
     block_program,
     leap,
+    update_step_size,
     value_and_gradient,
 )
 from hiermod.inference.nuts import NUTS
@@ -567,6 +568,19 @@ def test_many_dimensions_with_wide_directions_are_sampled_well():
         assert abs(x.std() - WIDTHS[i]) < 5 * az.mcse(x, method="sd")
     narrow = white - white @ WIDE @ WIDE.T
     assert narrow.var() == pytest.approx(597 / 600, rel=0.01)
+
+
+def test_the_longest_step_is_left_as_soon_as_it_is_too_long():
+    """Adaptation does not go on behind the limit, where it would have to come back from."""
+    one, zero, target = (tf.constant(x, tf.float64) for x in (1.0, 0.0, 0.8))
+    step = StepSize(*(tf.constant(x, tf.float64) for x in (-2.0, -2.0, 0.0, 0.0, 0.0)))
+    for _ in range(200):
+        step = update_step_size(step, one, target)
+        assert np.exp(step.log_step) <= LONGEST_STEP
+    assert np.exp(step.log_step) == LONGEST_STEP
+    for _ in range(3):
+        step = update_step_size(step, zero, target)
+    assert np.exp(step.log_step) < 0.2
 
 
 def _covariance(metric):
