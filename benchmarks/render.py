@@ -53,7 +53,9 @@ effects of every level.
 
 All have the same data, row by row, and the same priors. The models by hand are the very model of
 hiermod in non-centred form, correlations included; hiermod conditions group effects on the
-data. Bambi's effects of a level are independent of each other, so where hiermod's are correlated
+data (radon and InstEval were measured with the present sampler, the others before its steps turned,
+and all but bangladesh before group effects were conditioned). Bambi's effects of a level are
+independent of each other, so where hiermod's are correlated
 (bangladesh, chimpanzees, sleepstudy, UCBadmit) it fits a simpler model. A measurement that exceeds
 its limit of time is ended and not repeated. Memory is the peak of the main process; what importing
 alone takes is in parentheses.

@@ -26,6 +26,11 @@ CLASSES = ("Intercept", "common", "group_sigma", "group_cor", "smooth_sigma")
 """Roles whose name is also a class key of ``priors=``."""
 
 
+FEW_EFFECTS = 3
+"""Most effects of a level that are conditioned on the data: with four, programs take four times as
+long to compile (measured: see docs/sampling.md)."""
+
+
 @dataclass(frozen=True)
 class Parameter:
     """A part of the joint distribution that has a prior.
@@ -499,6 +504,7 @@ def specify(
             group = effects.group
             bound = effects.whole is not None or group.by is not None or group.zero_sum
             bound |= group.factor in given_forms or chosen[name].partial or kind.decisions
+            bound |= group.Z.shape[1] > FEW_EFFECTS
             free = not bound and name in ("", *outcomes)
             grouped[name].append(replace(effects, conditioned=free))
     typical = defaults.typical_eta(design, kind, chosen[""])
