@@ -38,18 +38,6 @@ R_HAT = 1.05
 """Above it chains are far apart; such fits, which `Fit.check` rejects, are counted all the same."""
 
 ROWS, GROUPS = 2000, 40
-FEWER_ROWS = {
-    "com_poisson": 200,
-    "beta_binomial": 500,
-    "zero_inflated_beta_binomial": 500,
-    "dirichlet": 500,
-    "dirichlet_multinomial": 500,
-    "skew_normal": 1000,
-    "beta": 1000,
-    "zero_inflated_beta": 1000,
-    "zero_one_inflated_beta": 1000,
-}
-"""Of cases whose gradients take long."""
 
 
 def covered(

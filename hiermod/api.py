@@ -351,7 +351,7 @@ class Model:
             place = inference.Checkpoint(
                 Path(checkpoint), header, self._pickled(), checkpoint_every
             )
-        centre, scale = plan.start()
+        centre, scale, radius = plan.start()
         start = functools.partial(
             inference.start_positions,
             plan.log_density,
@@ -359,7 +359,7 @@ class Model:
             centre,
             chains,
             settings.seed,
-            scale,
+            radius,
             plan.explain,
         )
         return self._run(plan, settings, start, scale, place, progress=progress, resume=False)
@@ -1124,8 +1124,7 @@ def sample(
         density.centre,
         chains,
         settings.seed,
-        None,
-        density.explain,
+        explain=density.explain,
     )
 
     def scalars(position: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -152,7 +152,7 @@ def flat_directions(
 ) -> tuple[FloatArray, FloatArray, float]:
     """The widest directions of a density in many dimensions: those in which it curves least.
 
-    In thousands of dimensions some hundred draws do not show them; a few hundred gradients do. They
+    In thousands of dimensions some hundred draws do not show them; a hundred gradients do. They
     are the last eigenvectors of the Hessian of minus the log density, which the iteration of
     Lanczos finds from products with vectors, and these are differences of gradients. Where the
     density is normal, the variances along them are one over the eigenvalues.
@@ -181,7 +181,7 @@ def flat_directions(
         return np.where(np.isfinite(change), -scale * change / (2 * step), 0.0)
 
     hessian = LinearOperator((size, size), matvec=product, dtype=np.float64)
-    options = {"which": "SA", "ncv": 4 * rank, "maxiter": 8, "tol": 0.05}
+    options = {"which": "SA", "ncv": 3 * rank, "maxiter": 8, "tol": 0.05}
     try:
         curvature, found = eigsh(hessian, k=rank + 1, v0=np.ones(size), **options)
     except ArpackNoConvergence as error:

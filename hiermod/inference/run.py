@@ -62,8 +62,8 @@ RANK = 16
 FIRST_STEPS = 8
 """Most steps of a trajectory in the first window of warm-up."""
 
-MANY_DIMENSIONS, MANY_RANK = 500, 32
-"""Dimensions beyond which scales and directions come from gradients, and how many directions."""
+MANY_DIMENSIONS = 500
+"""Dimensions beyond which scales and directions come from gradients."""
 
 MANY_CHAINS = 32
 """Number of chains from which on they are grouped into superchains, for nested R-hat."""
@@ -252,13 +252,13 @@ def start_positions(
     centre: FloatArray,
     chains: int,
     seed: int,
-    scale: FloatArray | None = None,
+    radius: FloatArray | float = 0.5,
     explain: Explain | None = None,
     evaluate: bool = True,
 ) -> State:
     """A place for each chain where the density and its gradient are finite.
 
-    Uniform within half of `scale` around `centre` in every dimension; a chain that meets an
+    Uniform within `radius` around `centre` in every dimension; a chain that meets an
     infinite density tries again, nearer by half, ten times. The chains of a superchain start at
     the same place (Margossian et al. 2021).
 
@@ -268,8 +268,7 @@ def start_positions(
     data : nest of tensors
     centre : array, shape (dimensions,)
     chains, seed : int
-    scale : array, shape (dimensions,), optional
-        One where it is not given.
+    radius : float or array, shape (dimensions,)
     explain : function, optional
         ``explain(position (dimensions,))`` tells which part of the model is not finite.
     evaluate : bool
@@ -288,7 +287,6 @@ def start_positions(
     check_whole("chains", chains, 1)
     places = superchains(chains) or chains
     generator = np.random.default_rng([seed, 0])
-    radius = 0.5 * (np.ones(len(centre)) if scale is None else scale)
     positions = centre + radius * generator.uniform(-1, 1, (places, len(centre)))
     if not evaluate:
         repeated = tf.constant(np.repeat(positions, chains // places, axis=0))
@@ -355,7 +353,6 @@ class _Run:
     ) -> _Run:
         """A run at its start."""
         unit = np.ones(start.position.shape[1]) if scale is None else scale
-        rank = RANK if len(unit) <= MANY_DIMENSIONS else MANY_RANK
         return cls(
             log_density,
             data,
@@ -363,7 +360,7 @@ class _Run:
             unit,
             start,
             _start_step(np.log(0.1), 10.0),
-            (unit, np.zeros((len(unit), rank)), np.ones(rank), start.position.numpy().mean(axis=0)),
+            (unit, np.zeros((len(unit), RANK)), np.ones(RANK), start.position.numpy().mean(axis=0)),
         )
 
     @property
@@ -555,7 +552,7 @@ class _Run:
                 vectors, values, longest = directions(draws, scale, RANK)
             else:
                 scale, few = rough_scale(draws, gradients), self.state.position.numpy()[:4]
-                vectors, values, longest = flat_directions(self.gradient, few, scale, MANY_RANK)
+                vectors, values, longest = flat_directions(self.gradient, few, scale, RANK)
             self.metric = scale, vectors, values, draws.mean(axis=(0, 1))
             self.length = np.pi / 2 * longest
         self.step = _start_step(float(self.step.log_average), 2.0)

@@ -15,10 +15,10 @@ Hamiltonian Monte Carlo for Bayesian hierarchical models"; Osmundsen, Kleppe and
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -40,14 +40,24 @@ from hiermod.models.marginal import (
     mixed,
     through,
 )
-from hiermod.models.roughfit import RoughFit, by_level
-from hiermod.models.specification import Predictor, Specification
+from hiermod.models.roughfit import RoughFit, at_least, by_level
+from hiermod.models.specification import Parameter, Predictor, Specification
 
 FloatArray = NDArray[np.float64]
 
-LEAST = 0.05
-"""Least share of the information of a level that is left where other groups are integrated out;
-one at a time, and with what their levels share left out, they may seem to take more than all."""
+
+class Estimate(NamedTuple):
+    """About where numbers are, one or several.
+
+    Attributes
+    ----------
+    value : array
+    information : array
+        One over the variance of each.
+    """
+
+    value: FloatArray
+    information: FloatArray
 
 
 @dataclass(frozen=True)
@@ -111,7 +121,7 @@ def noncentered(s: Specification) -> Specification:
 
 def condition(
     s: Specification, sampled: Set[str]
-) -> tuple[tuple[Conditioned, ...], list[dict[str, Any]]]:
+) -> tuple[tuple[Conditioned, ...], list[dict[str, Any]], dict[str, Estimate]]:
     """The group terms to condition among those that are sampled, and the arrays of each.
 
     Parameters
@@ -127,8 +137,11 @@ def condition(
     list of dict
         ``cross`` (K, K, J), ``pull`` (K, J), ``columns`` (P, K, J), ``centre`` (P,), and ``links``
         to each of the groups before.
+    dict of Estimate
+        About where other parts of the linear predictor of the mean are, by identifier,
+        unconstrained.
     """
-    found, made = [], []
+    found, made, about = [], [], {}
     for p in s.predictors:
         numbers = [i for i, g in enumerate(p.groups) if g.conditioned and g.identifier in sampled]
         if not numbers:
@@ -139,10 +152,39 @@ def condition(
         numbers.sort(key=lambda i: p.groups[i].shape[1])
         design, family, link = _likelihood(s, p)
         intercept = design.intercept and p.intercept is not None
-        made += _arrays(RoughFit(design, family, link, p.means, intercept=intercept), numbers)
+        fit = RoughFit(design, family, link, p.means, intercept=intercept)
+        made += _arrays(fit, numbers)
+        if not p.parameter and not family.mixed:
+            about = _estimates(s, fit, numbers)
         blocks = tuple(block_of(p.groups[i]) for i in numbers)
         found += [Conditioned(one, names, blocks[:n]) for n, one in enumerate(blocks)]
-    return tuple(found), made
+    return tuple(found), made, about
+
+
+def _estimates(s: Specification, fit: RoughFit, numbers: list[int]) -> dict[str, Estimate]:
+    """What a rough fit says of coefficients, and of logarithms of standard deviations."""
+    out: dict[str, Estimate] = {}
+
+    def take(parameters: Iterable[Parameter], values: FloatArray, information: FloatArray) -> None:
+        begin = 0
+        for p in parameters:
+            own = slice(begin, begin + max(len(p.labels), 1))
+            out[p.identifier] = Estimate(values[own], information[own])
+            begin = own.stop
+
+    coefficients = (*((s.intercept,) if s.intercept else ()), *s.common)
+    variances = np.diagonal(np.linalg.inv(fit.about_coefficients()))
+    take(coefficients, fit.beta[: fit.size], 1.0 / variances)
+    for p in coefficients:
+        if p.prior.shrinkage:  # then the part holds something else
+            del out[p.identifier]
+    for i in numbers:
+        logs = 0.5 * np.log(np.maximum(np.diagonal(fit.spread[i]), 1e-300))
+        take(s.groups[i].sigmas, logs, fit.about_deviations(i))
+    if s.plain.residual in {p.name for p in s.auxiliary[:1]}:
+        log, known = np.log(fit.dispersion) / 2, 2.0 * fit.freedom
+        take(s.auxiliary[:1], np.array([log]), np.array([known]))
+    return out
 
 
 def _likelihood(s: Specification, p: Predictor) -> tuple[Design, Family, Link]:
@@ -170,7 +212,7 @@ def _arrays(fit: RoughFit, numbers: list[int]) -> list[dict[str, Any]]:
     made = []
     for n, i in reversed([*enumerate(order)]):
         whole = fit.information(i)
-        left = _at_least(info[i], whole)
+        left = at_least(info[i], whole)
         links = {a: fit.meetings(i, a) for a in order[:n]}
         if i in numbers:
             share = left @ np.linalg.pinv(whole)
@@ -196,16 +238,6 @@ def _arrays(fit: RoughFit, numbers: list[int]) -> list[dict[str, Any]]:
             columns[a] = columns[a] - by_level(there, taken @ columns[i][here], levels)
     contiguous = partial(tf.nest.map_structure, np.ascontiguousarray)
     return [{name: contiguous(v) for name, v in one.items()} for one in reversed(made)]
-
-
-def _at_least(left: FloatArray, info: FloatArray) -> FloatArray:
-    """What is left, (J, K, K), but a share of all there was in every direction."""
-    sizes = np.diagonal(info, axis1=1, axis2=2).max(axis=0)
-    root = np.linalg.cholesky(info + np.diag(1e-12 * (sizes + 1e-12)))
-    inverse = np.linalg.inv(root)
-    shares, vectors = np.linalg.eigh(inverse @ left @ np.swapaxes(inverse, -1, -2))
-    turned = root @ vectors
-    return turned * np.maximum(shares, LEAST)[:, None, :] @ np.swapaxes(turned, -1, -2)
 
 
 def _times(blocks: FloatArray, link: sparse.bsr_array) -> sparse.bsr_array:

@@ -164,6 +164,11 @@ class Family:
                 )
 
     @property
+    def mixed(self) -> bool:
+        """Whether it is a mixture, of which the responses as a whole do not tell the means."""
+        return self.likelihood.startswith(MIXTURE)
+
+    @property
     def distance(self) -> str:
         """The parameter that is the distance between neighbouring thresholds, if there is one."""
         return next((p.distance for p in self.parameters.values() if p.distance), "")
@@ -193,6 +198,9 @@ class Family:
         """The response, or what of it has a logarithm, on the scale of the mean."""
         return np.log(y[y > 0]) if self.log_scale and (y > 0).any() else y
 
+
+MIXTURE = "Mixture("
+"""How the likelihood of a mixture begins."""
 
 NORMAL = "tfd.Normal(loc={mean}, scale=sigma)"
 SKEW_NORMAL = "SkewNormal(mean={mean}, sd=sigma, alpha=alpha)"

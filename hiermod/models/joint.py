@@ -154,9 +154,9 @@ class Joint:
     def start(self) -> tuple[FloatArray, FloatArray]:
         """A place to start from and the scale of each dimension, before any adaptation.
 
-        Scale parameters start at their prior means (medians, of truncated priors), everything else
-        at zero, but the intercept where the data put it; scales are prior standard deviations, one
-        where there is none.
+        Everything starts at its prior mean (scale parameters with truncated priors at the median,
+        what has no mean at zero), but the intercept where the data put it, if the family is no
+        mixture; scales are prior standard deviations, one where there is none.
 
         Returns
         -------
@@ -166,11 +166,16 @@ class Joint:
         centre, scale = [], []
         s = self.specification
         starts = {p.intercept.identifier: p.start for p in s.predictors if p.intercept}
+        if s.plain.mixed:
+            starts = {}
         for part, distribution in zip(self.parts, self.distribution.model, strict=False):
             middle, spread = np.zeros(part.unconstrained_shape), np.ones(part.unconstrained_shape)
             if part.support == "real" and not callable(distribution):
-                spread = _moment(distribution, "stddev", part.shape)
-                middle = np.full_like(middle, starts.get(part.identifier, 0.0))
+                spread = np.array(_moment(distribution, "stddev", part.shape))
+                spread[spread <= 0] = 1.0
+                middle = _moment(distribution, "mean", part.shape, otherwise=0.0)
+                if part.identifier in starts:
+                    middle = np.full_like(spread, starts[part.identifier])
             if part.support == "ordered":
                 at = evaluate(s.link.eta, mean=shares(s.design.response))
                 middle = part.bijector.inverse(at).numpy()
@@ -381,13 +386,15 @@ def add_log_prob(total: tf.Tensor, model: Sequence[Any], values: Sequence[Any]) 
     return total
 
 
-def _moment(distribution: Any, name: str, shape: tuple[int, ...]) -> FloatArray:
-    """A moment of a prior, where it is finite and positive; elsewhere 1."""
+def _moment(
+    distribution: Any, name: str, shape: tuple[int, ...], otherwise: float = 1.0
+) -> FloatArray:
+    """A moment of a prior; where there is none, a number of that name."""
     try:
         value = np.asarray(getattr(distribution, name)())
     except NotImplementedError:
-        return np.ones(shape)
-    return np.broadcast_to(np.where(np.isfinite(value) & (value > 0), value, 1.0), shape)
+        return np.full(shape, otherwise)
+    return np.broadcast_to(np.where(np.isfinite(value), value, otherwise), shape)
 
 
 def _distance(distribution: Any, part: Part) -> FloatArray:

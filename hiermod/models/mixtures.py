@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from hiermod.errors import ModelError
 from hiermod.models import families
-from hiermod.models.families import Family, FamilyParameter
+from hiermod.models.families import MIXTURE, Family, FamilyParameter
 from hiermod.models.links import LINKS, fill
 
 SUPPORTS = {"identity": "real", "log": "positive", "logit": "probability"}
@@ -27,9 +27,6 @@ GAPS = {
     "probability": "exponential(1)",
 }
 """Default priors of the gap between two means on the scale of the link."""
-
-MIXTURE = "Mixture("
-"""How the likelihood of a mixture begins."""
 
 
 def mixture(*components: str | Family, order: str | None = None) -> Family:
@@ -132,7 +129,7 @@ def _check(parts: Sequence[Family], order: str) -> None:
     if order not in ("mu", "none"):
         raise ModelError(f"order of a mixture must be 'mu' or 'none', not {order!r}.")
     for family in parts:
-        if family.likelihood.startswith(MIXTURE):
+        if family.mixed:
             raise ModelError(
                 f"family {family.name!r} cannot be part of a mixture: it is one. Give all "
                 "components to one hm.mixture()."

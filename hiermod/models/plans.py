@@ -7,8 +7,8 @@ recover the rest. The posterior is the same.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from hiermod.errors import ModelError
 from hiermod.models import laplace, marginal, program
 from hiermod.models.compress import Arrays, compress, count_equal
-from hiermod.models.conditioning import Conditioned, condition, noncentered
+from hiermod.models.conditioning import Conditioned, Estimate, condition, noncentered
 from hiermod.models.defaults import typical_eta
 from hiermod.models.integrate import block_of, integrate
 from hiermod.models.joint import (
@@ -145,6 +145,8 @@ class Plan:
         What was done, and why not more, under ``"rows"``, ``"integrated"`` and ``"sampled"``.
     done : str
         What was done, in a few words; empty if nothing.
+    about : dict of Estimate
+        About where parts are, by identifier, as far as the data have been asked.
     """
 
     joint: Joint
@@ -152,6 +154,7 @@ class Plan:
     data: Data
     notes: dict[str, str]
     done: str
+    about: Mapping[str, Estimate] = field(default_factory=dict)
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -183,10 +186,29 @@ class Plan:
             digest.update(np.ascontiguousarray(tensor).tobytes())
         return digest.hexdigest()
 
-    def start(self) -> tuple[FloatArray, FloatArray]:
-        """A place to start from and the scale of each dimension, as `Joint.start`."""
-        centre, scale = self.joint.start()
-        return centre[self._kept], scale[self._kept]
+    def start(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """A place to start from.
+
+        Returns
+        -------
+        centre, scale : array, shape (dimensions,)
+            As of `Joint.start`, and where the data have been asked, what they say beside the prior.
+        radius : array, shape (dimensions,)
+            How far from the centre chains may start: two standard deviations of what is known, half
+            of one of the prior.
+        """
+        centre, scale = (x[self._kept].copy() for x in self.joint.start())
+        radius, begin = 0.5 * scale, 0
+        for part in self.parts:
+            own = slice(begin, begin + part.size)
+            if part.identifier in self.about and part.support in ("real", "positive"):
+                value, known = self.about[part.identifier]
+                prior = scale[own] ** -2
+                centre[own] = (prior * centre[own] + known * value) / (prior + known)
+                scale[own] = 1.0 / np.sqrt(prior + known)
+                radius[own] = np.minimum(radius[own], 2.0 * scale[own])
+            begin = own.stop
+        return centre, scale, radius
 
     @cached_property
     def _kept(self) -> NDArray[np.bool_]:
@@ -341,7 +363,7 @@ def plan(joint: Joint, *, shortcuts: bool = True, approximate: str | None = None
     structure, data = Structure(joint.source, joint.parts, False), joint.data
     reason = "nothing: shortcuts are off"
     notes = {"rows": f"{rows:,}, one by one"}
-    done = ""
+    done, about = "", dict[str, Estimate]()
     if approximate is not None:
         block, predictor, made, reason = _laplace(joint)
         structure = replace(structure, summed=True, laplace=block, predictor=predictor)
@@ -387,7 +409,7 @@ def plan(joint: Joint, *, shortcuts: bool = True, approximate: str | None = None
             done = f"{rows:,} rows compressed to {left:,}"
             notes["rows"] = f"{rows:,} compressed to {left:,} with equal predictors"
     if not exact:
-        conditioned, known = condition(s, {p.identifier for p in structure.sampled})
+        conditioned, known, about = condition(s, {p.identifier for p in structure.sampled})
         structure = replace(structure, conditioned=conditioned)
         data = data | ({"conditioned": _tensors(known)} if known else {})
     notes["integrated"] = reason
@@ -397,7 +419,7 @@ def plan(joint: Joint, *, shortcuts: bool = True, approximate: str | None = None
     names = [called[p.identifier] for p in structure.sampled if p.size]
     size = structure.dimensions
     notes["sampled"] = f"{', '.join(names)} ({size:,} number{'s' * (size != 1)})"
-    return Plan(joint, structure, data, notes, done)
+    return Plan(joint, structure, data, notes, done, about)
 
 
 def _of_rows(s: Specification) -> str:

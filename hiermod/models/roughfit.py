@@ -27,6 +27,10 @@ CLOSE = 0.01
 LONGEST = 2.0
 """Longest step, on the scale of a link that is not the identity."""
 
+LEAST = 0.05
+"""Least share of information that is left where groups are integrated out; one at a time, and with
+what their levels share left out, they may seem to take more than all."""
+
 
 class Rows:
     """The likelihood of the rows, as a function of their linear predictor.
@@ -111,6 +115,10 @@ class RoughFit:
     score, weight : array, shape (N,)
         First and minus second derivative of the log-likelihood of the rows; of families with a
         dispersion, at the one that the rows have.
+    dispersion : float
+        That of the rows, as a variance; one of other families.
+    freedom : float
+        Number of rows, less what the fit has used up.
     """
 
     def __init__(
@@ -136,7 +144,7 @@ class RoughFit:
             self.eta += self.rows.start
         self.u = [np.zeros((len(g.levels), g.Z.shape[1])) for g in self.groups]
         self.spread: list[FloatArray] = []
-        self.freedom = float(size)
+        self.freedom, self.dispersion = float(size), 1.0
         for _ in range(STEPS):
             before = self.eta
             self._weigh()
@@ -153,8 +161,8 @@ class RoughFit:
         self.score, self.weight = np.where(known, score, 0.0), np.where(known, weight, 0.0)
         if self.rows.dispersion and known.any():
             left = float((score[known] ** 2 / weight[known]).sum()) / self.freedom
-            scale = left if np.isfinite(left) and left > 0 else 1.0
-            self.score, self.weight = self.score / scale, self.weight / scale
+            self.dispersion = left if np.isfinite(left) and left > 0 else 1.0
+            self.score, self.weight = self.score / self.dispersion, self.weight / self.dispersion
 
     def _moved(self, move: FloatArray) -> None:
         """Go so far with the linear predictor; the scores follow to first order."""
@@ -209,6 +217,30 @@ class RoughFit:
         weighted = (self.weight[:, None] * group.Z)[:, :, None] * columns[:, None, :]
         return by_level(group.index, weighted, len(group.levels))
 
+    def variance(self, i: int) -> FloatArray:
+        """Covariance of the effects of every level of a group given the rest, (J, K, K)."""
+        return np.linalg.pinv(self.information(i) + np.linalg.pinv(self.spread[i]))
+
+    def about_coefficients(self) -> FloatArray:
+        """Information of the coefficients, the effects of each group integrated out."""
+        x = self.x[:, : self.size]
+        whole = x.T @ (self.weight[:, None] * x)
+        left = whole.copy()
+        for i in range(len(self.groups)):
+            shared = self.products(i, x)
+            left -= np.einsum("jkp,jkl,jlq->pq", shared, self.variance(i), shared)
+        return at_least(left[None], whole[None])[0]
+
+    def about_deviations(self, i: int) -> FloatArray:
+        """Information of the logarithms of the standard deviations of a group's effects, (K,).
+
+        It is that of as many normal values as there are levels; each counts for as much as the data
+        say of it.
+        """
+        total = np.maximum(np.diagonal(self.spread[i]), 1e-300)
+        known = 1.0 - np.diagonal(self.variance(i), axis1=1, axis2=2) / total
+        return np.asarray(2.0 * (np.clip(known, 0.0, 1.0) ** 2).sum(axis=0))
+
     def meetings(self, i: int, j: int) -> sparse.bsr_array:
         """Weighted cross-products of the effects of two groups, a block where levels meet."""
         one, two = self.groups[i], self.groups[j]
@@ -220,6 +252,16 @@ class RoughFit:
         starts = np.searchsorted(here, np.arange(len(one.levels) + 1))
         shape = len(one.levels) * one.Z.shape[1], len(two.levels) * two.Z.shape[1]
         return sparse.bsr_array((by_level(index, weighted, len(pairs)), there, starts), shape)
+
+
+def at_least(left: FloatArray, info: FloatArray) -> FloatArray:
+    """What is left of information, (J, K, K), but a share of all there was in every direction."""
+    sizes = np.diagonal(info, axis1=1, axis2=2).max(axis=0)
+    root = np.linalg.cholesky(info + np.diag(1e-12 * (sizes + 1e-12)))
+    inverse = np.linalg.inv(root)
+    shares, vectors = np.linalg.eigh(inverse @ left @ np.swapaxes(inverse, -1, -2))
+    turned = root @ vectors
+    return turned * np.maximum(shares, LEAST)[:, None, :] @ np.swapaxes(turned, -1, -2)
 
 
 def by_level(index: NDArray[np.integer], values: FloatArray, levels: int) -> FloatArray:

@@ -276,7 +276,7 @@ def test_the_unit_of_measurement_does_not_matter(unit):
         return -0.5 * tf.reduce_sum((position / sd) ** 2, -1)
 
     settings = Settings(seed=3, draws=500)
-    start = start_positions(log_density, (), np.zeros(3), 4, 3, scale=3 * sd)
+    start = start_positions(log_density, (), np.zeros(3), 4, 3, radius=1.5 * sd)
     draws = run(log_density, start, settings, scale=3 * sd)
     np.testing.assert_allclose(draws.metric[0], sd, rtol=0.25)
     assert draws.statistics["n_steps"].mean() < 20

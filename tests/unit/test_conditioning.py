@@ -113,6 +113,54 @@ def test_the_fit_is_near_the_posterior_of_the_effects():
     assert fit.check().ok
 
 
+def start_of(made):
+    """Centre, scale and radius of the start of what is sampled, by name; positive ones as logs."""
+    plan = made.plan(shortcuts=False)
+    ends = np.cumsum([p.size for p in plan.parts])[:-1]
+    found = zip(*(np.split(x, ends) for x in plan.start()), strict=True)
+    return dict(zip([plan.joint.names[p.identifier] for p in plan.parts], found, strict=True))
+
+
+def test_chains_start_at_the_rough_fit():
+    """Of sleepstudy: lme4's estimates (Bates et al. 2015, section 1.2), of standard deviations too.
+
+    The standard errors are lme4's, that of the intercept at the mean of Days.
+    """
+    start = start_of(hm.model(hm.load_data("sleepstudy"), "Reaction ~ Days + (Days | Subject)"))
+    for name, value, error in (
+        ("Intercept at the predictors' means", 298.5, 9.05),
+        ("Days", 10.467, 1.546),
+    ):
+        centre, scale, radius = start[name]
+        assert abs(centre - value) < 0.3 * error
+        assert scale == pytest.approx(error, rel=0.2)
+        assert radius == pytest.approx(2 * scale)
+    for name, value in {"1|Subject": 24.74, "Days|Subject": 5.922}.items():
+        centre, scale, _ = start[f"{name}_sigma"]
+        assert np.exp(centre) == pytest.approx(value, rel=0.1)
+        assert 1 / np.sqrt(2 * 18) < scale < 0.3  # of 18 subjects, none is known fully
+    centre, scale, _ = start["sigma"]
+    assert np.exp(centre) == pytest.approx(25.59, rel=0.05)
+    assert scale == pytest.approx(1 / np.sqrt(2 * 180), rel=0.25)
+
+
+def test_chains_start_at_the_priors_of_what_the_data_do_not_tell():
+    """Groups that do not differ; a predictor that separates; a strong prior."""
+    frame = data().assign(z=0.0)
+    frame.loc[frame["s"] == frame["n"], "z"] = 1.0
+    flat = frame.assign(g=np.arange(len(frame)) % 12, s=1, n=2)
+    priors = {"x": "normal(-3, 0.01)", "1|g_sigma": "exponential(1)"}
+    start = start_of(hm.model(flat, "prop(s, n) ~ x + (1 | g)", family="binomial", priors=priors))
+    assert start["x"][0] == pytest.approx(-3, abs=0.05)
+    assert start["1|g_sigma"][1] > 0.5
+    priors = {"z": "normal(0, 1)"}
+    separated = hm.model(frame, "prop(s, n) ~ z + (1 | g)", family="binomial", priors=priors)
+    centre, scale, radius = start_of(separated)["z"]
+    assert 0 < centre < 3
+    assert 0.1 < scale <= 1
+    assert radius <= 0.5
+
+
 @pytest.mark.parametrize(
     ("formula", "options", "expected"),
     [

@@ -258,6 +258,22 @@ def test_models_of_three(three):
     assert shown["theta"].shape == (1, 5, 3)
 
 
+def test_chains_start_where_the_priors_tell_components_apart():
+    """The mean of all responses, at which intercepts start otherwise, lies between the two."""
+    rng = np.random.default_rng(5)
+    near, far = rng.normal(0, 0.5, 200), rng.laplace(4, 0.5, 200)
+    frame = pd.DataFrame({"y": np.concatenate([near, far])})
+    family = hm.mixture("gaussian", "laplace")
+    priors = {"sigma1": "gamma(8, 8)", "sigma2": "gamma(8, 8)", "theta1": "beta(5, 5)"}
+    for first, second in ((0, 4), (4, 0)):
+        means = {"Intercept": f"normal({first}, 1)", "mu2": f"normal({second}, 1)"}
+        model = hm.model(frame, "y ~ 1", family=family, priors=priors | means)
+        fit = model.fit(warmup=200, draws=200, seed=1, progress=False)
+        assert fit.check().figures["r_hat"] < 1.05
+        assert float(fit.posterior["Intercept"].mean()) == pytest.approx(first, abs=0.2)
+        assert float(fit.posterior["mu2"].mean()) == pytest.approx(second, abs=0.2)
+
+
 @pytest.mark.parametrize(
     ("given", "error", "says"),
     [
