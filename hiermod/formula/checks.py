@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -22,6 +23,32 @@ def column_names(terms: Sequence[Term]) -> list[str]:
         for term in terms
         for label in (term.labels or ("",))
     ]
+
+
+def with_sums(X: FloatArray, terms: tuple[Term, ...]) -> tuple[FloatArray, tuple[Term, ...]]:
+    """The columns, with one for every monotonic effect, that of its average: their sum.
+
+    The data need not tell the steps apart, for instance where no row of a city has a level. The
+    prior of their shares does.
+
+    Parameters
+    ----------
+    X : float64 array, shape (N, P)
+    terms : tuple of Term
+        They cover the columns of `X`.
+    """
+    if all(term.kind != "monotonic" for term in terms):
+        return X, terms
+    blocks, summed, start = [], [], 0
+    for term in terms:
+        block = X[:, term.columns]
+        if term.kind == "monotonic":
+            block = block.sum(axis=1, keepdims=True)
+            term = replace(term, labels=())
+        blocks.append(block)
+        summed.append(replace(term, columns=slice(start, start + block.shape[1])))
+        start += block.shape[1]
+    return np.concatenate(blocks, axis=1), tuple(summed)
 
 
 def check_columns_vary(X: FloatArray, terms: Sequence[Term], intercept: bool, what: str) -> None:

@@ -6,7 +6,7 @@ already expanded, and expressions that evaluate themselves.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -110,7 +110,7 @@ class Basis:
     ----------
     coded : tuple of formulae's Term
     terms : tuple of Term
-        The columns of each.
+        The columns of each; a monotonic effect of a factor is a term for every level.
     """
 
     coded: tuple[CodedTerm, ...]
@@ -119,7 +119,7 @@ class Basis:
     def evaluate(self, rows: pd.DataFrame) -> FloatArray:
         """The columns for new rows, shape (N, P)."""
         blocks = [term.eval_new_data(rows) for term in self.coded]
-        return _fill(blocks, self.terms, len(rows))
+        return _fill(blocks, len(rows))
 
 
 class Coder:
@@ -141,12 +141,8 @@ class Coder:
             if term.is_index:
                 blocks[term] = self.coded(self.bind(term))
         coded = [part for term in terms for part in blocks[term]]
-        special = {t.name: "whole" for t in terms if t.is_whole}
-        special |= {t.name: "index" for t in terms if t.is_index}
-        special |= {t.name: "monotonic" for t in terms if t.is_monotonic}
-        described = _describe(coded, special)
-        check_monotonic(coded, described)
-        X = _fill([term.data for term in coded], described, len(self.rows))
+        described = tuple(_describe((term, part) for term in terms for part in blocks[term]))
+        X = _fill([term.data for term in coded], len(self.rows))
         checks.check_terms_finite(X, described)
         for term in coded:
             _forget_rows(term)
@@ -175,61 +171,63 @@ class Coder:
         return [term for term in model.common_terms if term.kind != "intercept"]
 
     def bind(self, term: CommonTerm) -> CodedTerm:
-        """The term in the form of formulae."""
+        """The term in the form of formulae, mo() last, so that its steps are neighbours."""
         return CodedTerm(
             *(
                 CodedCall(Expression(factor, self.source, self.functions))
                 if isinstance(factor, Call)
                 else Variable(factor.text)
-                for factor in term.factors
+                for factor in sorted(term.factors, key=lambda f: bool(CommonTerm((f,)).monotonic))
             )
         )
 
 
-def check_monotonic(coded: list[CodedTerm], terms: tuple[Term, ...]) -> None:
-    """Refuse products of mo() with what is not one column of numbers."""
-    for term, described in zip(coded, terms, strict=True):
-        if described.kind != "monotonic":
-            continue
-        widths = [np.reshape(part.value, (len(term.data), -1)).shape[1] for part in term.components]
-        numeric = all(part.kind == "numeric" for part in term.components)
-        if not numeric or sum(width > 1 for width in widths) > 1:
-            raise DataError(
-                f"{described.name!r}: an interaction of mo() is with columns of numbers. Of a "
-                "factor, make a column of 0 and 1 for each level but one."
-            )
-
-
-def _describe(coded: list[CodedTerm], special: dict[str, str]) -> tuple[Term, ...]:
-    terms, start = [], 0
-    for term in coded:
-        width = 1 if term.data.ndim == 1 else term.data.shape[1]
+def _describe(coded: Iterable[tuple[CommonTerm, CodedTerm]]) -> Iterator[Term]:
+    """Names and labels of the columns, from terms as written and what each was coded as."""
+    start = 0
+    for whole, term in coded:
+        written = whole.among([part.name for part in term.components])  # full rank may ask for less
         labels = tuple(str(level) for level in term.levels or ())
-        if special.get(term.name) == "monotonic":
-            labels = _steps(term)
-        elif not labels and width > 1:
+        width = 1 if term.data.ndim == 1 else term.data.shape[1]
+        if not labels and width > 1:
             labels = tuple(str(i) for i in range(width))
+        names, levels = [written.name], [""]
         categorical = any(part.kind == "categoric" for part in term.components)
-        kind = special.get(term.name, "categorical" if categorical else "numeric")
-        terms.append(Term(label(term.name), labels, slice(start, start + width), kind))
-        start += width
-    return tuple(terms)
+        kind = "categorical" if categorical else "numeric"
+        kind = "index" if written.is_index else "whole" if written.is_whole else kind
+        if written.monotonic:
+            kind, labels = "monotonic", _steps(term)
+            levels = _levels(term.components[:-1])
+            names = [f"{written.name}[{level}]" if level else written.name for level in levels]
+        for name, level in zip(names, levels, strict=True):
+            columns = slice(start, start + width // len(levels))
+            yield Term(label(name), labels, columns, kind, label(level))
+            start = columns.stop
+
+
+def _levels(components: list[Any]) -> list[str]:
+    """Labels of the columns of a product; an empty one for a single column of numbers."""
+    product = CodedTerm(*components)
+    product.kind = "interaction"
+    return product.levels or [""]
 
 
 def _steps(term: CodedTerm) -> tuple[str, ...]:
     """The levels of mo(), but the lowest."""
-    calls = [part.call for part in term.components if isinstance(part, CodedCall)]
-    found = [m for call in calls for m in call.memory.values() if isinstance(m, Monotonic)]
-    return tuple(str(level) for level in found[0].levels[1:])
+    memory = term.components[-1].call.memory.values()
+    found = next(state for state in memory if isinstance(state, Monotonic))
+    return tuple(str(level) for level in found.levels[1:])
 
 
-def _fill(blocks: list[Any], terms: tuple[Term, ...], n_rows: int) -> FloatArray:
-    X = np.empty((n_rows, terms[-1].columns.stop if terms else 0))
+def _fill(blocks: list[Any], n_rows: int) -> FloatArray:
+    """The blocks side by side, each of shape (N,) or (N, columns)."""
     wide = [np.reshape(block, (n_rows, -1)) for block in blocks]
+    ends = np.cumsum([0, *(block.shape[1] for block in wide)])
+    X = np.empty((n_rows, ends[-1]))
     for start in range(0, n_rows, _ROWS):  # row by row is several times faster than by column
         some = slice(start, start + _ROWS)
-        for block, term in zip(wide, terms, strict=True):
-            X[some, term.columns] = block[some]
+        for block, begin, end in zip(wide, ends, ends[1:], strict=False):
+            X[some, begin:end] = block[some]
     return X
 
 

@@ -44,14 +44,23 @@ class Term:
         The columns, start inclusive, stop exclusive.
     kind : str
         ``"numeric"``, ``"categorical"``, ``"index"`` (one column a level, beside an intercept),
-        ``"whole"`` (a basis that has a constant in it) or ``"intercept"`` (among the effects of
-        a group).
+        ``"whole"`` (a basis that has a constant in it), ``"intercept"`` (among the effects of
+        a group), or ``"monotonic"`` (the steps of an ordered column).
+    level : str
+        Of a monotonic effect of one level of a factor: this level. The name ends with it,
+        ``"mo(x):f[b]"``.
     """
 
     name: str
     labels: tuple[str, ...]
     columns: slice
     kind: str
+    level: str = ""
+
+    @property
+    def product(self) -> str:
+        """The name without a level: ``"mo(x):f"``, that of the product in the formula."""
+        return self.name.removesuffix(f"[{self.level}]")
 
     @property
     def width(self) -> int:

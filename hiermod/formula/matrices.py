@@ -399,6 +399,7 @@ def _groups(
 
 def _check_common(X: FloatArray, terms: tuple[Term, ...], formula: Formula) -> None:
     spans = formula.intercept or any(term.kind in checks.SETTLED for term in terms)
+    X, terms = checks.with_sums(X, terms)
     checks.check_columns_vary(X, terms, spans, "predictor")
     checks.check_collinear(X, terms, spans)
 
@@ -538,12 +539,16 @@ def _numbers(node: Node, what: str, scope: Scope) -> FloatArray:
 
 
 def _check_order(formula: Formula, frame: pd.DataFrame) -> None:
-    """Refuse mo() of levels without an order, and mo() within groups."""
+    """Refuse mo() of levels without an order, products of two mo(), and mo() within groups."""
+    for term in formula.common:
+        if len(term.monotonic) > 1:
+            hint = "Let one of the columns be a number, or a factor, C(x)."
+            fail(formula.text, term.monotonic[1], "mo() cannot be multiplied by another mo()", hint)
     for part in formula.groups:
         for effect in part.effects:
-            if effect.is_monotonic:
-                call = next(c for f in effect.factors for c in f.calls() if c.function == "mo")
+            if effect.monotonic:
                 hint = "Let the column vary between groups as a number."
+                call = effect.monotonic[0]
                 fail(formula.text, call, "mo() cannot vary between groups yet", hint)
     for call in formula.calls():
         column = frame[call.names()[0].name] if call.function == "mo" else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from hiermod.formula.nodes import Call, Name, Node
@@ -86,9 +87,9 @@ class CommonTerm:
         return any(call.function == "index" for f in self.factors for call in f.calls())
 
     @property
-    def is_monotonic(self) -> bool:
-        """Whether the term has one coefficient for every step of an ordered column, ``mo(x)``."""
-        return any(call.function == "mo" for f in self.factors for call in f.calls())
+    def monotonic(self) -> list[Call]:
+        """The calls of mo(), which has one coefficient for every step of an ordered column."""
+        return [call for f in self.factors for call in f.calls() if call.function == "mo"]
 
     @property
     def is_whole(self) -> bool:
@@ -99,6 +100,10 @@ class CommonTerm:
             for call in factor.calls()
             for word, node in call.options
         )
+
+    def among(self, names: Collection[str]) -> CommonTerm:
+        """The product of the factors with these texts."""
+        return CommonTerm(tuple(f for f in self.factors if f.text in names))
 
     def __mul__(self, other: CommonTerm) -> CommonTerm:
         """The interaction of two terms."""

@@ -172,7 +172,7 @@ class _Latex:
         return rf"\beta_{{{_tex(p.name)}[i]}}"
 
     def reached(self, steps: str, level: str) -> str:
-        return rf"\sum_{{k \le {level}}} {steps}_k"
+        return rf"\sum_{{k \le {level}}} {{{steps}}}_k"
 
     def average(self, text: str) -> str:
         return rf"\overline{{{text}}}"
@@ -371,7 +371,10 @@ def _shrunk(b: Shrunk, p: Parameter, n: _Text | _Latex) -> Iterator[tuple[str, s
 def _common(p: Parameter, term: Term, n: _Text | _Latex, of: Callable[[str], str]) -> str:
     """The contribution of a common term; `of` gives a column, or its mean."""
     if term.kind == "monotonic":
-        mo, *others = sorted(_column(p.of, p.name).split(":"), key=lambda f: f[:3] != "mo(")
+        factors = _column(p.of, term.product).split(":")
+        mo, *others = sorted(factors, key=lambda f: f[:3] != "mo(")
+        if term.level:  # one column of a factor, or of several
+            others = [f"{':'.join(others)}[{term.level}]"]
         reached = n.reached(n.parameter(p), n.column(mo[3:-1]))
         product = n.times.join([reached, *map(n.column, others)])
         return product if of == n.column else n.average(product)

@@ -476,10 +476,10 @@ def specify(
     if not drafts:
         raise ModelError("the model has no parameters: add an intercept or a predictor.")
     drafts = [replace(d, outcome=d.of in outcomes) for d in drafts]
-    steps = {t.name: t for _, part in _parts(design) for t in part.terms if t.kind == "monotonic"}
+    steps = [t for _, part in _parts(design) for t in part.terms if t.kind == "monotonic"]
     given = _given(priors_, drafts, steps)
     made = {d.name: _with_prior(d, given) for d in drafts}
-    made |= {name: _steps(made[name], term.labels, given) for name, term in steps.items()}
+    made |= {term.name: _steps(made[term.name], term, given) for term in steps}
     unit = made.get("sigma") if chosen[""].name == "identity" else None
     shrunk = {
         name: tuple(
@@ -609,17 +609,28 @@ def _drafts(
 
 
 def _given(
-    priors_: Mapping[str, Any] | None, drafts: Sequence[Parameter], steps: Collection[str]
+    priors_: Mapping[str, Any] | None, drafts: Sequence[Parameter], steps: Sequence[Term]
 ) -> dict[str, Prior]:
-    """The user's priors by key; `steps` are names of monotonic terms."""
+    """The user's priors by key; `steps` are the monotonic terms.
+
+    A prior of ``mo(x):f`` is that of every level, ``mo(x):f[b]``, that has none of its own.
+    """
     elements = {name for d in drafts if not d.size for name in d.elements}
-    keys = {key for d in drafts for key in d.keys} | {f"{t}_simplex" for t in steps}
-    keys |= {f"{t}_mean" for t in steps}
+    names = {name for term in steps for name in (term.name, term.product)}
+    keys = {key for d in drafts for key in d.keys} | names
+    keys |= {f"{name}{end}" for name in names for end in ("_mean", "_simplex")}
     given = priors.merge(priors_, keys, elements)
-    for name in steps:
+    for name in sorted(names):
         if name in given and f"{name}_mean" in given:
             raise PriorError(f"{name!r} and '{name}_mean' are the same prior: give one of them.")
-    return given | {t: given[f"{t}_mean"] for t in steps if f"{t}_mean" in given}
+    of_means = {
+        term.name: given[f"{name}{end}"]
+        for term in steps
+        for name in (term.product, term.name)
+        for end in ("", "_mean")
+        if f"{name}{end}" in given
+    }
+    return given | of_means
 
 
 def _parts(design: Design) -> Iterator[tuple[str, Design]]:
@@ -667,20 +678,21 @@ def _linear(
         yield Parameter(term.name, identifier, "common", labels, prior, of=parameter)
 
 
-def _steps(p: Parameter, labels: tuple[str, ...], given: Mapping[str, Prior]) -> Parameter:
+def _steps(p: Parameter, term: Term, given: Mapping[str, Prior]) -> Parameter:
     """The coefficients of the steps of a monotonic term, from the parameter of the average step."""
     if p.prior.shrinkage:
         raise PriorError(
             f"prior of {p.name!r}, {p.prior.text!r}, does not fit: a monotonic term cannot share "
             "scales with other terms. Give it one of numbers, such as normal(0, 1)."
         )
-    simplex = given.get(f"{p.name}_simplex") or priors.parse("dirichlet(1)", "default")
+    simplex = given.get(f"{p.name}_simplex") or given.get(f"{term.product}_simplex")
+    simplex = simplex or priors.parse("dirichlet(1)", "default")
     made = replace(
         priors.make("constant", 1.0, source=p.name),
         text=f"steps of {p.name}",
         shrinkage=monotonic(p.prior, simplex),
     )
-    return replace(p, labels=labels, prior=made)
+    return replace(p, labels=term.labels, prior=made)
 
 
 def _shrunk(

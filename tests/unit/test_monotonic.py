@@ -122,8 +122,14 @@ def test_it_prints(frame):
         ("y ~ mo(z)", {}, hm.DataError, "mo() needs ordered levels, or whole numbers"),
         ("y ~ mo(two)", {}, hm.DataError, "mo() needs three levels or more, and has 2"),
         ("y ~ mo(gap)", {}, hm.DataError, "mo() needs rows with every value between 0 and 4; there is none with 3"),  # noqa: E501
-        ("y ~ mo(x):f", {}, hm.DataError, "an interaction of mo() is with columns of numbers"),
+        ("y ~ mo(x):f", {}, hm.DataError, "'mo(x):f[low]' is zero in all rows"),
+        ("y ~ mo(x) + index(city):mo(x)", {}, hm.DataError, "'index(city):mo(x)[c]' is a linear combination of 'mo(x)', 'index(city):mo(x)[a]'"),  # noqa: E501
+        ("y ~ z + mo(x)*mo(n)", {}, hm.FormulaError, "mo() cannot be multiplied by another mo()"),
+        ("y ~ mo(x):city:mo(n)", {}, hm.FormulaError, "mo() cannot be multiplied by another mo()"),
         ("y ~ (mo(x) | g)", {}, hm.FormulaError, "mo() cannot vary between groups yet"),
+        ("y ~ (mo(x):city | g)", {}, hm.FormulaError, "mo() cannot vary between groups yet"),
+        ("y ~ mo(x):city", {"mo(x):city": "normal(0, 1)", "mo(x):city_mean": "normal(0, 2)"}, hm.PriorError, "give one of them"),  # noqa: E501
+        ("y ~ mo(x):city", {"mo(x):city[d]": "normal(0, 1)"}, hm.PriorError, "Did you mean 'mo(x):city["),  # noqa: E501
         ("y ~ log(mo(n))", {}, hm.FormulaError, "mo() cannot be inside another function"),
         ("y ~ mo(n + 1)", {}, hm.FormulaError, "mo() takes a column"),
         ("y ~ mo(x)", {"mo(x)_simplex": "normal(0, 1)"}, hm.PriorError, "it needs dirichlet(1)"),
@@ -133,7 +139,197 @@ def test_it_prints(frame):
 )  # fmt: skip
 def test_bad_input(frame, formula, priors, error, says):
     gap = np.array([0, 1, 2, 4])[frame["x"].cat.codes]
-    data = frame.assign(two=frame["n"] > 4, gap=gap)
+    city = np.array(list("abc"))[frame["g"] % 3]
+    data = frame.assign(two=frame["n"] > 4, gap=gap, city=city)
     with pytest.raises(error) as info:
         hm.model(data, formula, priors=priors)
     assert says in str(info.value)
+
+
+# Interactions with factors
+
+
+@pytest.fixture(scope="module")
+def cities():
+    rng = np.random.default_rng(6)
+    x, city, home = rng.integers(0, 4, 600), rng.integers(0, 3, 600), rng.integers(0, 2, 600)
+    reached = np.array([[0, 1.2, 1.4, 2.4], [0, 0.0, -1.0, -1.2], [0, 1.2, 2.4, 3.4]])[city, x]
+    return pd.DataFrame(
+        {
+            "y": 1.0 + reached + 0.5 * (city == 1) + rng.normal(0, 0.5, 600),
+            "x": pd.Categorical.from_codes(x, LEVELS, ordered=True),
+            "z": rng.normal(size=600),
+            "city": np.array(list("abc"))[city],
+            "home": np.array(list("no"))[home],
+            **{f"city_{level}": (city == i) * 1.0 for i, level in enumerate("abc")},
+            **{f"home_{level}": (home == i) * 1.0 for i, level in enumerate("no")},
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("formula", "expected"),
+    [
+        ("mo(x)*city",
+         {"mo(x)": "1", "mo(x):city[b]": "city_b", "mo(x):city[c]": "city_c"}),
+        ("city*mo(x)",
+         {"mo(x)": "1", "city:mo(x)[b]": "city_b", "city:mo(x)[c]": "city_c"}),
+        ("mo(x):city", {f"mo(x):city[{i}]": f"city_{i}" for i in "abc"}),
+        ("0 + mo(x):city", {f"mo(x):city[{i}]": f"city_{i}" for i in "abc"}),
+        ("index(city):mo(x)", {f"index(city):mo(x)[{i}]": f"city_{i}" for i in "abc"}),
+        ("mo(x) + mo(x):S(city)",
+         {"mo(x)": "1", "mo(x):S(city)[a]": "city_a - city_c", "mo(x):S(city)[b]": "city_b - city_c"}),  # noqa: E501
+        ("mo(x):city:z", {f"mo(x):city:z[{i}]": f"city_{i} * z" for i in "abc"}),
+        ("mo(x):z + city:mo(x):z",
+         {"mo(x):z": "z", "city:mo(x):z[b]": "city_b * z", "city:mo(x):z[c]": "city_c * z"}),
+        ("mo(x)*city*home",
+         {"mo(x)": "1", "mo(x):city[b]": "city_b", "mo(x):city[c]": "city_c", "mo(x):home[o]": "home_o",  # noqa: E501
+          "mo(x):city:home[b, o]": "city_b * home_o", "mo(x):city:home[c, o]": "city_c * home_o"}),
+        ("mo(x) + mo(x):city:home",  # full rank asks for the levels of home
+         {"mo(x)": "1", "mo(x):home[o]": "home_o"}
+         | {f"mo(x):city:home[{i}, {j}]": f"city_{i} * home_{j}" for i in "bc" for j in "no"}),
+    ],
+)  # fmt: skip
+def test_a_factor_gives_each_of_its_columns_steps_of_their_own(cities, formula, expected):
+    made = design(f"y ~ {formula}", cities)
+    found = {t.name: t for t in made.terms if t.kind == "monotonic"}
+    assert list(found) == list(expected)
+    at_least = cities["x"].cat.codes.to_numpy()[:, None] >= np.array([1, 2, 3])
+    for name, times in expected.items():
+        assert found[name].labels == ("middle", "high", "top")
+        column = cities.eval(times) * np.ones(len(cities))
+        by_hand = at_least * column.to_numpy()[:, None] if times != "1" else at_least
+        np.testing.assert_array_equal(made.X[:, found[name].columns], by_hand)
+    few = new_design(made, cities.iloc[[7, 3, 11]])
+    np.testing.assert_array_equal(few.X, made.X[[7, 3, 11]])
+
+
+def test_a_basis_gives_each_of_its_columns_steps_of_their_own(cities):
+    made = design("y ~ poly(z, 2) + mo(x):poly(z, 2)", cities)
+    basis, *steps = made.terms
+    assert [t.name for t in steps] == ["mo(x):poly(z, 2)[0]", "mo(x):poly(z, 2)[1]"]
+    for i, term in enumerate(steps):  # its second column is that the third level is reached
+        reached = cities["x"].cat.codes >= 2
+        np.testing.assert_array_equal(
+            made.X[:, term.columns][:, 1], made.X[:, basis.columns][:, i] * reached
+        )
+
+
+def test_a_factor_may_lack_levels_of_the_ordered_column(cities):
+    some = cities[(cities["city"] != "b") | (cities["x"] != "high")]
+    product = design("y ~ mo(x)*city", some).terms[-2]
+    assert product.name == "mo(x):city[b]"
+    assert product.labels == ("middle", "high", "top")
+    lowest = cities[(cities["city"] != "b") | (cities["x"] == "low")]
+    with pytest.raises(hm.DataError, match=r"'mo\(x\):city\[b\]' is zero in all rows"):
+        design("y ~ mo(x)*city", lowest)
+
+
+FACTOR = "y ~ mo(x)*city"
+COLUMNS = "y ~ mo(x) + city_b + city_c + mo(x):city_b + mo(x):city_c"
+TWINS = {
+    "mo(x):city[b]": "mo(x):city_b",
+    "mo(x):city[b]_mean": "mo(x):city_b_mean",
+    "mo(x):city[b]_simplex": "mo(x):city_b_simplex",
+    "mo(x):city[c]": "mo(x):city_c",
+    "mo(x):city[c]_mean": "mo(x):city_c_mean",
+    "mo(x):city[c]_simplex": "mo(x):city_c_simplex",
+}
+"""Names of the model of the factor, and of that of columns of 0 and 1."""
+
+
+@pytest.mark.parametrize("center", [True, False])
+def test_the_density_is_that_of_columns_of_0_and_1(cities, center):
+    priors = {
+        "Intercept": "normal(1, 3)",
+        "common": "normal(0, 2)",
+        "mo(x)_mean": "normal(0.5, 1)",
+        "mo(x)_simplex": "dirichlet(2)",
+    }
+    of_levels = {"mo(x):city": "normal(0, 1)", "mo(x):city[c]_mean": "normal(0, 0.5)",
+                 "mo(x):city_simplex": "dirichlet(3)"}  # fmt: skip
+    of_columns = {"mo(x):city_b": "normal(0, 1)", "mo(x):city_c": "normal(0, 0.5)",
+                  "mo(x):city_b_simplex": "dirichlet(3)",
+                  "mo(x):city_c_simplex": "dirichlet(3)"}  # fmt: skip
+    factor = hm.model(cities, FACTOR, priors=priors | of_levels, center=center)
+    columns = hm.model(cities, COLUMNS, priors=priors | of_columns, center=center)
+    *values, _ = factor.joint.sample(5, seed=tf.constant([1, 2], tf.int32))
+    y = cities["y"].to_numpy()
+    found = factor.joint.log_prob([*values, y])
+    # The identifiers of mo(x):city[b]_mean and mo(x):city_b_mean differ by an underscore.
+    identifiers = [p.identifier.replace("__", "_") for p in factor._joint.parts]
+    given = dict(zip(identifiers, values, strict=True))
+    given |= {"city_b": given["city"][:, 0], "city_c": given["city"][:, 1]}
+    twins = [given[p.identifier.replace("__", "_")] for p in columns._joint.parts]
+    np.testing.assert_allclose(found, columns.joint.log_prob([*twins, y]), rtol=1e-10)
+
+
+@pytest.fixture(scope="module")
+def posteriors(cities):
+    factor = hm.fit(cities, FACTOR, seed=1, progress=False)
+    columns = hm.fit(cities, COLUMNS, seed=2, progress=False, shortcuts=False)
+    assert factor.check().ok
+    assert columns.check().ok
+    return factor.posterior, columns.posterior
+
+
+def test_the_posterior_is_that_of_columns_of_0_and_1(posteriors):
+    factor, columns = posteriors
+    over = ("chain", "draw")
+    for name in ("Intercept", "mo(x)", "mo(x)_mean", "mo(x)_simplex", *TWINS, "sigma"):
+        one, other = factor[name], columns[TWINS.get(name, name)].to_numpy()
+        far = (one.mean(over) - other.mean((0, 1))) / one.std(over)
+        assert float(np.abs(far).max()) < 0.2, name  # some thousand draws: 0.03 apart
+
+
+def test_what_was_put_in_for_levels_is_found(posteriors):
+    found = posteriors[0].mean(("chain", "draw"))
+    np.testing.assert_allclose(found["mo(x)"], [1.2, 0.2, 1.0], atol=0.25)
+    np.testing.assert_allclose(found["mo(x):city[b]"], [-1.2, -1.2, -1.2], atol=0.35)
+    np.testing.assert_allclose(found["mo(x):city[c]"], [0.0, 1.0, 0.0], atol=0.35)
+    assert list(found["mo(x):city[c]"].coords["mo(x):city[c]_dim"]) == ["middle", "high", "top"]
+
+
+def test_a_factor_prints(cities):
+    priors = {"mo(x):city": "normal(0, 1)", "mo(x):city[c]": "normal(0, 2)",
+              "mo(x):city[c]_simplex": "dirichlet(2)"}  # fmt: skip
+    model = hm.model(cities, f"{FACTOR} + mo(x):city:z", priors=priors)
+    table = model.priors
+    assert table.loc["mo(x):city[b]_mean", ["prior", "source"]].tolist() == [
+        "normal(0, 1)",
+        "yours, from 'mo(x):city'",
+    ]
+    assert table.loc["mo(x):city[c]_mean", "prior"] == "normal(0, 2)"
+    assert table["prior"].filter(like="city[").filter(like="simplex").tolist() == [
+        "dirichlet(1)",
+        "dirichlet(2)",
+    ]
+    text, latex = str(model.equations()), model.equations()._repr_latex_()
+    assert "sum(mo(x):city[b] up to x[i]) * city[b][i] + " in text
+    assert "sum(mo(x):city:z[a] up to x[i]) * city:z[a][i] + " in text
+    assert "mo(x):city[c] = 3 * mo(x):city[c]_mean * mo(x):city[c]_simplex" in text
+    steps = r"{\beta_{\text{mo(x):city[b]}}}_k"  # not two subscripts of one letter
+    assert rf"\sum_{{k \le \text{{x}}_i}} {steps}\,\text{{city[b]}}_i + " in latex
+    scope: dict = {}
+    exec(model.code(), scope)
+    drawn = model.joint.sample(2, seed=tf.constant([1, 2], tf.int32))
+    np.testing.assert_allclose(
+        scope["joint"].log_prob(drawn), model.joint.log_prob(drawn), rtol=1e-12
+    )
+    prior = model.sample_prior(50, seed=1)["prior"]
+    np.testing.assert_allclose(
+        prior["mo(x):city[c]_simplex"].sum("mo(x):city[c]_simplex_dim"), 1, rtol=1e-12
+    )
+
+
+def test_levels_with_slashes_and_colons(cities):
+    data = cities.assign(city=cities["city"].replace({"b": "b/1", "c": "c:2"}))
+    model = hm.model(data, FACTOR, priors={"mo(x):city[b/1]": "normal(0, 1)"})
+    assert model.priors.loc["mo(x):city[b÷1]_mean", "prior"] == "normal(0, 1)"
+    assert "sum(mo(x):city[c:2] up to x[i]) * city[c:2][i]" in str(model.equations())
+
+
+def test_factors_in_the_formulas_of_other_parameters(cities):
+    model = hm.model(cities, hm.formula("y ~ 1", sigma="~ mo(x):city"))
+    assert "sigma_mo(x):city[b]_mean" in model.priors.index
+    assert "sum(sigma_mo(x):city[b] up to x[i]) * city[b][i]" in str(model.equations())
