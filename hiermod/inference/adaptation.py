@@ -160,9 +160,9 @@ def flat_directions(
     Parameters
     ----------
     gradient : function
-        Of the log density, (chains, dimensions) to the same.
-    position : array, shape (chains, dimensions)
-        Where the Hessian is taken; the mean over chains counts.
+        Of the log density, (places, dimensions) to the same.
+    position : array, shape (places, dimensions)
+        Where the Hessian is taken; the mean counts.
     scale : array, shape (dimensions,)
         The unit of each dimension.
     rank : int
@@ -177,7 +177,8 @@ def flat_directions(
 
     def product(v: FloatArray) -> FloatArray:
         shift = step * scale * v.ravel()
-        change = (gradient(position + shift) - gradient(position - shift)).mean(axis=0)
+        up, down = np.split(gradient(np.concatenate([position + shift, position - shift])), 2)
+        change = (up - down).mean(axis=0)
         return np.where(np.isfinite(change), -scale * change / (2 * step), 0.0)
 
     hessian = LinearOperator((size, size), matvec=product, dtype=np.float64)

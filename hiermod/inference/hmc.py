@@ -379,17 +379,6 @@ HMC = Sampler(draw_noise, jittered_transition)
 
 
 @lru_cache(maxsize=32)
-def gradient_program(log_density: LogDensity) -> Callable[..., tf.Tensor]:
-    """The compiled gradient of a log density: (position, data) to (chains, dimensions)."""
-
-    @compiled
-    def gradient(position: tf.Tensor, data: Any) -> tf.Tensor:
-        return value_and_gradient(log_density, position, data)[1]
-
-    return gradient
-
-
-@lru_cache(maxsize=32)
 def block_program(
     log_density: LogDensity, capacity: int, sampler: Sampler = HMC
 ) -> Callable[..., Any]:

@@ -32,7 +32,6 @@ from hiermod.inference.hmc import (
     Transitions,
     Tuning,
     block_program,
-    gradient_program,
     value_and_gradient,
 )
 from hiermod.inference.nuts import NUTS
@@ -426,21 +425,23 @@ class _Run:
         states = [State(*(x[own] for x in self.state)) for own in cut]
         return list(zip(states, self.noise(self.blocks), strict=True))
 
-    def settle(self) -> bool:
-        """Evaluate the density at the start, by one transition of no length; whether it is finite.
+    def evaluate(self, position: tf.Tensor, noise: Any) -> tuple[State, bool]:
+        """States at positions (chains of a group, dimensions), and whether all are finite.
 
-        The block does it, which is there in later fits, so that these need not do it in Python.
+        The block does it, by one transition of no length: it is compiled, or will be needed.
         """
         tuning = self.tuning(1, adapt=False, max_steps=1)
-        still = _start_step(-np.inf, 1.0)
-        states, finite = [], True
-        for state, noise in self.parts():
-            state = state._replace(log_density=tf.fill(state.log_density.shape, UNKNOWN))
-            state, _, rows = self.program(state, still, tuning, noise, self.data)
-            states.append(state)
-            finite &= not rows.nonfinite[0].numpy().any()
+        unknown = tf.fill([position.shape[0]], UNKNOWN)
+        state = State(position, unknown, tf.zeros_like(position))
+        state, _, rows = self.program(state, _start_step(-np.inf, 1.0), tuning, noise, self.data)
+        return state, not rows.nonfinite[0].numpy().any()
+
+    def settle(self) -> bool:
+        """Evaluate the density at the start; whether it is finite."""
+        found = [self.evaluate(state.position, noise) for state, noise in self.parts()]
+        states = [state for state, _ in found]
         self.state = State(*(tf.concat(parts, axis=0) for parts in zip(*states, strict=True)))
-        return finite
+        return all(finite for _, finite in found)
 
     def ready(self) -> bool:
         """Whether the block is compiled."""
@@ -551,16 +552,21 @@ class _Run:
                 scale = pooled_scale(draws, self.unit)
                 vectors, values, longest = directions(draws, scale, RANK)
             else:
-                scale, few = rough_scale(draws, gradients), self.state.position.numpy()[:4]
+                scale = rough_scale(draws, gradients)
+                # Two places for each of these, as many as the block has chains.
+                few = self.state.position.numpy()[: max(self.chains // self.groups // 2, 1)]
                 vectors, values, longest = flat_directions(self.gradient, few, scale, RANK)
             self.metric = scale, vectors, values, draws.mean(axis=(0, 1))
             self.length = np.pi / 2 * longest
         self.step = _start_step(float(self.step.log_average), 2.0)
 
     def gradient(self, position: FloatArray) -> FloatArray:
-        """Gradient of the log density, both (chains, dimensions)."""
-        program = gradient_program(self.log_density)
-        return np.asarray(program(tf.constant(position), self.data))
+        """Gradients of the log density, both (places, dimensions); zero where it is not finite."""
+        size, noise = self.chains // self.groups, self.noise(self.blocks)[0]
+        pieces = [position[begin : begin + size] for begin in range(0, len(position), size)]
+        full = [tf.constant(np.resize(piece, (size, len(self.unit)))) for piece in pieces]
+        found = [self.evaluate(piece, noise)[0].gradient.numpy() for piece in full]
+        return np.concatenate(found)[: len(position)]
 
     def progress(
         self, seconds: float, r_hat: float, ess: float = np.nan, until: Until | None = None
