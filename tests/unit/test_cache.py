@@ -1,5 +1,6 @@
 """Compiled programs are kept, found again, and never in the way."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -303,3 +304,27 @@ def test_an_error_of_the_program_itself_is_raised() -> None:
     with warnings.catch_warnings(), pytest.raises(tf.errors.InvalidArgumentError):
         warnings.simplefilter("ignore")
         broken(tf.constant(1.0))
+
+
+def test_the_garbage_collector_rests_while_a_program_is_traced() -> None:
+    collecting = []
+
+    @programs.compiled
+    def double(x: tf.Tensor) -> tf.Tensor:
+        collecting.append(gc.isenabled())
+        if x.dtype == tf.string:
+            raise TypeError("no number")
+        return 2.0 * x
+
+    double(tf.constant(1.0))
+    assert gc.isenabled()
+    with pytest.raises(TypeError, match="no number"):
+        double(tf.constant("one"))
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        double(tf.constant([1.0, 2.0]))
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+    assert collecting == [False, False, False]
