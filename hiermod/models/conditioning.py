@@ -23,7 +23,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
-from scipy import sparse
 
 from hiermod.formula.design import Design
 from hiermod.models import responses
@@ -216,42 +215,30 @@ def _arrays(fit: RoughFit, numbers: list[int]) -> list[dict[str, Any]]:
         links = {a: fit.meetings(i, a) for a in order[:n]}
         if i in numbers:
             share = left @ np.linalg.pinv(whole)
-            kept = {a: _times(share, m) for a, m in links.items()}
+            kept = {
+                a: m | {"cross": np.einsum("pkl,lmp->kmp", share[m["here"]], m["cross"])}
+                for a, m in links.items()
+            }
             # At the fit, what later groups take from the scores balances their own.
             pull = np.einsum("jkl,jl->jk", left, fit.u[i]) + fit.scores(i)
-            pull += sum((m @ fit.u[a].ravel()).reshape(pull.shape) for a, m in kept.items())
+            for a, m in kept.items():
+                moved = np.einsum("kmp,pm->pk", m["cross"], fit.u[a][m["there"]])
+                pull += by_level(m["here"], moved, len(pull))
             made.append(
                 {
                     "cross": np.moveaxis(left, 0, -1),
                     "pull": pull.T,
                     "columns": np.moveaxis(columns[i], (0, 2), (-1, 0)),
                     "centre": fit.beta[: fit.size],
-                    "links": [_pairs(m) for m in kept.values()],
+                    "links": [*kept.values()],
                 }
             )
         variance = np.linalg.pinv(left + np.linalg.pinv(fit.spread[i]))
         for a, m in links.items():
-            here, there = _here(m), m.indices
-            taken = np.swapaxes(m.data, 1, 2) @ variance[here]
+            here, there, cross = m["here"], m["there"], np.moveaxis(m["cross"], -1, 0)
+            taken = np.swapaxes(cross, 1, 2) @ variance[here]
             levels = len(info[a])
-            info[a] = info[a] - by_level(there, taken @ m.data, levels)
+            info[a] = info[a] - by_level(there, taken @ cross, levels)
             columns[a] = columns[a] - by_level(there, taken @ columns[i][here], levels)
     contiguous = partial(tf.nest.map_structure, np.ascontiguousarray)
     return [{name: contiguous(v) for name, v in one.items()} for one in reversed(made)]
-
-
-def _times(blocks: FloatArray, link: sparse.bsr_array) -> sparse.bsr_array:
-    """A matrix whose rows of blocks are multiplied from the left, by (J, K, K)."""
-    data = blocks[_here(link)] @ link.data
-    return sparse.bsr_array((data, link.indices, link.indptr), link.shape)
-
-
-def _here(link: sparse.bsr_array) -> NDArray[np.int32]:
-    """The row of every block of a matrix."""
-    return np.repeat(np.arange(len(link.indptr) - 1, dtype=np.int32), np.diff(link.indptr))
-
-
-def _pairs(link: sparse.bsr_array) -> dict[str, NDArray[Any]]:
-    """The blocks of a matrix, ``cross`` (K, K', pairs), and the levels between which they are."""
-    cross = np.moveaxis(link.data, 0, -1)
-    return {"here": _here(link), "there": link.indices.astype(np.int32), "cross": cross}

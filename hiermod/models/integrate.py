@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from hiermod.models import priors
 from hiermod.models.compress import Arrays
 from hiermod.models.marginal import Block, Curve, Layout
+from hiermod.models.roughfit import Effects, meetings
 from hiermod.models.specification import GroupEffects, Parameter, SmoothEffects, Specification
 
 FloatArray = NDArray[np.float64]
@@ -172,7 +173,7 @@ class _Rows:
         """Columns of smooths, each of shape (columns, rows)."""
         return [self._arrays[f"S_{s.key}"].reshape(-1, len(self.y)) for s in smooths]
 
-    def effects(self, g: GroupEffects) -> tuple[NDArray[Any], FloatArray]:
+    def effects(self, g: GroupEffects) -> Effects:
         """Levels (rows,) and effects (K, rows) of a group term."""
         z = self._arrays.get(f"Z_{g.key}", np.ones((1, len(self.y))))
         return self._arrays[f"index_{g.key}"], z
@@ -202,15 +203,7 @@ class _Rows:
 
     def pairs(self, one: GroupEffects, other: GroupEffects) -> dict[str, NDArray[Any]]:
         """Weighted cross-products of two group terms, by the pairs of levels that meet."""
-        (i, z), (k, v) = self.effects(one), self.effects(other)
-        met, pair = np.unique(i.astype(np.int64) * other.shape[1] + k, return_inverse=True)
-        here, there = np.divmod(met, other.shape[1])
-        cross = [[np.bincount(pair, self.weights * a * b) for b in v] for a in z]
-        return {
-            "here": here.astype(np.int32),
-            "there": there.astype(np.int32),
-            "cross": np.array(cross),
-        }
+        return meetings(self.effects(one), self.effects(other), self.weights)
 
     def dense(self, one: GroupEffects, other: GroupEffects) -> FloatArray:
         """The same, in full: shape (K, K' * J', J) for K effects of J levels and K' of J'."""

@@ -6,10 +6,11 @@ Iteratively reweighted least squares, with normal effects of groups (Breslow and
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
-from scipy import sparse
 
 from hiermod.formula.design import Design
 from hiermod.models import families
@@ -17,6 +18,8 @@ from hiermod.models.defaults import shares, typical_eta
 from hiermod.models.links import LINKS, Link, evaluate
 
 FloatArray = NDArray[np.float64]
+Effects = tuple[NDArray[np.integer], FloatArray]
+"""Of a group term: the level of every row, (N,), and its effects, (K, N)."""
 
 STEPS = 8
 """Most steps of the rough fit."""
@@ -241,17 +244,37 @@ class RoughFit:
         known = 1.0 - np.diagonal(self.variance(i), axis1=1, axis2=2) / total
         return np.asarray(2.0 * (np.clip(known, 0.0, 1.0) ** 2).sum(axis=0))
 
-    def meetings(self, i: int, j: int) -> sparse.bsr_array:
-        """Weighted cross-products of the effects of two groups, a block where levels meet."""
-        one, two = self.groups[i], self.groups[j]
-        pairs, index = np.unique(
-            one.index.astype(np.int64) * len(two.levels) + two.index, return_inverse=True
-        )
-        here, there = np.divmod(pairs, len(two.levels))
-        weighted = (self.weight[:, None] * one.Z)[:, :, None] * two.Z[:, None, :]
-        starts = np.searchsorted(here, np.arange(len(one.levels) + 1))
-        shape = len(one.levels) * one.Z.shape[1], len(two.levels) * two.Z.shape[1]
-        return sparse.bsr_array((by_level(index, weighted, len(pairs)), there, starts), shape)
+    def meetings(self, i: int, j: int) -> dict[str, NDArray[Any]]:
+        """Weighted cross-products of the effects of two groups, as of `meetings`."""
+        one, two = ((group.index, group.Z.T) for group in (self.groups[i], self.groups[j]))
+        return meetings(one, two, self.weight)
+
+
+def meetings(one: Effects, other: Effects, weights: FloatArray) -> dict[str, NDArray[Any]]:
+    """Weighted cross-products of the effects of two groups, by the pairs of levels that meet.
+
+    Parameters
+    ----------
+    one, other : tuple
+        Levels (N,) and effects (K, N).
+    weights : array, shape (N,)
+
+    Returns
+    -------
+    dict
+        ``here`` and ``there``, levels of the two in the order of the first (pairs,); ``cross``
+        (K, K', pairs).
+    """
+    (i, z), (k, v) = one, other
+    size = int(k.max(initial=0)) + 1
+    met, pair = np.unique(i.astype(np.int64) * size + k, return_inverse=True)
+    here, there = np.divmod(met, size)
+    cross = [[np.bincount(pair, weights * a * b) for b in v] for a in z]
+    return {
+        "here": here.astype(np.int32),
+        "there": there.astype(np.int32),
+        "cross": np.array(cross),
+    }
 
 
 def at_least(left: FloatArray, info: FloatArray) -> FloatArray:
