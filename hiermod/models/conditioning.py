@@ -46,15 +46,18 @@ FloatArray = NDArray[np.float64]
 
 
 class Estimate(NamedTuple):
-    """About where numbers are, one or several.
+    """About where the numbers of a part are, one or several, unconstrained.
 
     Attributes
     ----------
+    support : str
+        That for which it holds: another one has another bijector.
     value : array
     information : array
         One over the variance of each.
     """
 
+    support: str
     value: FloatArray
     information: FloatArray
 
@@ -137,8 +140,7 @@ def condition(
         ``cross`` (K, K, J), ``pull`` (K, J), ``columns`` (P, K, J), ``centre`` (P,), and ``links``
         to each of the groups before.
     dict of Estimate
-        About where other parts of the linear predictor of the mean are, by identifier,
-        unconstrained.
+        About where other parts of the linear predictor of the mean are, by identifier.
     """
     found, made, about = [], [], {}
     for p in s.predictors:
@@ -164,25 +166,30 @@ def _estimates(s: Specification, fit: RoughFit, numbers: list[int]) -> dict[str,
     """What a rough fit says of coefficients, and of logarithms of standard deviations."""
     out: dict[str, Estimate] = {}
 
-    def take(parameters: Iterable[Parameter], values: FloatArray, information: FloatArray) -> None:
+    def take(
+        support: str,
+        parameters: Iterable[Parameter],
+        values: FloatArray,
+        information: FloatArray,
+    ) -> None:
         begin = 0
         for p in parameters:
             own = slice(begin, begin + max(len(p.labels), 1))
-            out[p.identifier] = Estimate(values[own], information[own])
+            out[p.identifier] = Estimate(support, values[own], information[own])
             begin = own.stop
 
     coefficients = (*((s.intercept,) if s.intercept else ()), *s.common)
     variances = np.diagonal(np.linalg.inv(fit.about_coefficients()))
-    take(coefficients, fit.beta[: fit.size], 1.0 / variances)
+    take("real", coefficients, fit.beta[: fit.size], 1.0 / variances)
     for p in coefficients:
         if p.prior.shrinkage:  # then the part holds something else
             del out[p.identifier]
     for i in numbers:
         logs = 0.5 * np.log(np.maximum(np.diagonal(fit.spread[i]), 1e-300))
-        take(s.groups[i].sigmas, logs, fit.about_deviations(i))
+        take("positive", s.groups[i].sigmas, logs, fit.about_deviations(i))
     if s.plain.residual in {p.name for p in s.auxiliary[:1]}:
         log, known = np.log(fit.dispersion) / 2, 2.0 * fit.freedom
-        take(s.auxiliary[:1], np.array([log]), np.array([known]))
+        take("positive", s.auxiliary[:1], np.array([log]), np.array([known]))
     return out
 
 

@@ -201,8 +201,9 @@ class Plan:
         radius, begin = 0.5 * scale, 0
         for part in self.parts:
             own = slice(begin, begin + part.size)
-            if part.identifier in self.about and part.support in ("real", "positive"):
-                value, known = self.about[part.identifier]
+            about = self.about.get(part.identifier)
+            if about and about.support == part.support:
+                _, value, known = about
                 prior = scale[own] ** -2
                 centre[own] = (prior * centre[own] + known * value) / (prior + known)
                 scale[own] = 1.0 / np.sqrt(prior + known)

@@ -145,7 +145,7 @@ def test_chains_start_at_the_rough_fit():
 
 
 def test_chains_start_at_the_priors_of_what_the_data_do_not_tell():
-    """Groups that do not differ; a predictor that separates; a strong prior."""
+    """Groups that do not differ; a strong prior; a bounded one; a predictor that separates."""
     frame = data().assign(z=0.0)
     frame.loc[frame["s"] == frame["n"], "z"] = 1.0
     flat = frame.assign(g=np.arange(len(frame)) % 12, s=1, n=2)
@@ -153,6 +153,8 @@ def test_chains_start_at_the_priors_of_what_the_data_do_not_tell():
     start = start_of(hm.model(flat, "prop(s, n) ~ x + (1 | g)", family="binomial", priors=priors))
     assert start["x"][0] == pytest.approx(-3, abs=0.05)
     assert start["1|g_sigma"][1] > 0.5
+    bounded = hm.model(frame, "y ~ x + (1 | g)", priors={"x": "normal(0, 1, lb=0)"})
+    assert start_of(bounded)["x"][1] == 1
     priors = {"z": "normal(0, 1)"}
     separated = hm.model(frame, "prop(s, n) ~ z + (1 | g)", family="binomial", priors=priors)
     centre, scale, radius = start_of(separated)["z"]
