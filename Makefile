@@ -68,7 +68,7 @@ arviz1-python: ## print the Python that test-arviz1 uses
 
 .PHONY: test-arviz1
 test-arviz1: arviz1-python $(VENV_ARVIZ1)/.installed-dev ## the fast tests with ArviZ 1.x
-	@$(VENV_ARVIZ1)/bin/python -m pytest -q -m "not density" tests/unit
+	@$(VENV_ARVIZ1)/bin/python -m pytest -q -n 2 --dist loadfile -m "not density" tests/unit
 
 .PHONY: lint
 lint: $(VENV)/.installed-dev ## format, lint, types

@@ -1124,7 +1124,8 @@ def sample(
         density.centre,
         chains,
         settings.seed,
-        explain=density.explain,
+        0.5,
+        density.explain,
     )
 
     def scalars(position: NDArray[np.float64]) -> NDArray[np.float64]:

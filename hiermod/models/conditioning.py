@@ -187,7 +187,8 @@ def _estimates(s: Specification, fit: RoughFit, numbers: list[int]) -> dict[str,
     for i in numbers:
         logs = 0.5 * np.log(np.maximum(np.diagonal(fit.spread[i]), 1e-300))
         take("positive", s.groups[i].sigmas, logs, fit.about_deviations(i))
-    if s.plain.residual in {p.name for p in s.auxiliary[:1]}:
+    sigma = s.plain.residual in {p.name for p in s.auxiliary[:1]}
+    if sigma and s.design.response.se is None:
         log, known = np.log(fit.dispersion) / 2, 2.0 * fit.freedom
         take("positive", s.auxiliary[:1], np.array([log]), np.array([known]))
     return out

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from types import SimpleNamespace
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from hiermod.formula.design import Design, Response
 from hiermod.models import priors, program
+from hiermod.models.conditioning import Estimate
 from hiermod.models.defaults import shares
 from hiermod.models.distributions import Outwards, StickBreaking, onto
 from hiermod.models.links import evaluate
@@ -151,39 +152,55 @@ class Joint:
         """Second argument of `log_density`."""
         return self.data, self.prior
 
-    def start(self) -> tuple[FloatArray, FloatArray]:
-        """A place to start from and the scale of each dimension, before any adaptation.
+    def start(self, about: Mapping[str, Estimate] | None = None) -> tuple[FloatArray, ...]:
+        """Where to start, before any adaptation.
 
         Everything starts at its prior mean (scale parameters with truncated priors at the median,
-        what has no mean at zero), but the intercept where the data put it, if the family is no
-        mixture; scales are prior standard deviations, one where there is none.
+        what has no mean at zero), but intercepts where the data put them, if the family is no
+        mixture, and coefficients beside them at zero. Of what there is an estimate of, prior and
+        estimate decide together.
+
+        Parameters
+        ----------
+        about : mapping, optional
+            Estimates, by identifier.
 
         Returns
         -------
-        centre, scale : array, shape (dimensions,)
-            Unconstrained.
+        centre, scale, radius : array, shape (dimensions,)
+            Unconstrained. Scales are standard deviations of priors, one where there is none, or of
+            what is known. So far from the centre may chains start: half of one of a prior, two of
+            what is known.
         """
-        centre, scale = [], []
-        s = self.specification
-        starts = {p.intercept.identifier: p.start for p in s.predictors if p.intercept}
-        if s.plain.mixed:
-            starts = {}
+        s, found = self.specification, []
+        linear = [p for p in s.predictors if p.intercept]
+        starts = {c.identifier: 0.0 for p in linear for c in p.common}
+        if not s.plain.mixed:
+            starts |= {p.intercept.identifier: p.start for p in linear if p.intercept}
         for part, distribution in zip(self.parts, self.distribution.model, strict=False):
             middle, spread = np.zeros(part.unconstrained_shape), np.ones(part.unconstrained_shape)
             if part.support == "real" and not callable(distribution):
-                spread = np.array(_moment(distribution, "stddev", part.shape))
-                spread[spread <= 0] = 1.0
+                spread = _moment(distribution, "stddev", part.shape)
+                spread = np.where(spread > 0, spread, 1.0)
                 middle = _moment(distribution, "mean", part.shape, otherwise=0.0)
-                if part.identifier in starts:
-                    middle = np.full_like(spread, starts[part.identifier])
             if part.support == "ordered":
                 at = evaluate(s.link.eta, mean=shares(s.design.response))
                 middle = part.bijector.inverse(at).numpy()
             if part.support in ("positive", "half-line"):
                 middle = np.log(_distance(distribution, part))
-            centre.append(np.ravel(middle))
-            scale.append(np.ravel(spread))
-        return np.concatenate(centre), np.concatenate(scale)
+            centre, scale = np.ravel(middle), np.ravel(spread)
+            radius = 0.5 * scale
+            known = (about or {}).get(part.identifier)
+            if known and known.support == part.support:
+                prior = scale**-2
+                precision = prior + known.information
+                centre = (prior * centre + known.information * known.value) / precision
+                scale = 1.0 / np.sqrt(precision)
+                radius = np.minimum(radius, 2.0 * scale)
+            elif part.support == "real" and part.identifier in starts:
+                centre = np.full_like(centre, starts[part.identifier])
+            found.append((centre, scale, radius))
+        return tuple(np.concatenate(arrays) for arrays in zip(*found, strict=True))
 
     def explain(self, position: FloatArray) -> str:
         """Which parts are not finite at an unconstrained position, and at what values.

@@ -186,30 +186,9 @@ class Plan:
             digest.update(np.ascontiguousarray(tensor).tobytes())
         return digest.hexdigest()
 
-    def start(self) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """A place to start from.
-
-        Returns
-        -------
-        centre, scale : array, shape (dimensions,)
-            As of `Joint.start`, and where the data have been asked, what they say beside the prior.
-        radius : array, shape (dimensions,)
-            How far from the centre chains may start: two standard deviations of what is known, half
-            of one of the prior.
-        """
-        centre, scale = (x[self._kept].copy() for x in self.joint.start())
-        radius, begin = 0.5 * scale, 0
-        for part in self.parts:
-            own = slice(begin, begin + part.size)
-            about = self.about.get(part.identifier)
-            if about and about.support == part.support:
-                _, value, known = about
-                prior = scale[own] ** -2
-                centre[own] = (prior * centre[own] + known * value) / (prior + known)
-                scale[own] = 1.0 / np.sqrt(prior + known)
-                radius[own] = np.minimum(radius[own], 2.0 * scale[own])
-            begin = own.stop
-        return centre, scale, radius
+    def start(self) -> tuple[FloatArray, ...]:
+        """Where to start, as `Joint.start`: centre, scale and radius, each (dimensions,)."""
+        return tuple(array[self._kept] for array in self.joint.start(self.about))
 
     @cached_property
     def _kept(self) -> NDArray[np.bool_]:

@@ -30,6 +30,9 @@ CLOSE = 0.01
 LONGEST = 2.0
 """Longest step, on the scale of a link that is not the identity."""
 
+FLAT = 1e-6
+"""Share of the median weight of the rows, below which a row is as good as without."""
+
 LEAST = 0.05
 """Least share of information that is left where groups are integrated out; one at a time, and with
 what their levels share left out, they may seem to take more than all."""
@@ -43,6 +46,8 @@ class Rows:
     start : float
         A typical linear predictor, without its offset.
     offset : float or array, shape (N,)
+    weights : array, shape (N,)
+        How often the likelihood counts each; zero where it says nothing.
     dispersion : bool
         Whether the family has a dispersion; it is one here.
     """
@@ -73,7 +78,7 @@ class Rows:
                 if p.thresholds
             },
         }
-        self._y, self._weights = tf.constant(y), weights
+        self._y, self.weights = tf.constant(y), weights
         self.dispersion = bool(family.parameters) and not family.categories
 
     def derivatives(self, eta: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -86,7 +91,7 @@ class Rows:
                 value = evaluate(self._text, eta=x, **self._arguments).log_prob(self._y)
             slope = inner.gradient(value, x)
         second = outer.gradient(slope, x).numpy()
-        return self._weights * slope.numpy(), np.maximum(-self._weights * second, 1e-12)
+        return self.weights * slope.numpy(), np.maximum(-self.weights * second, 1e-12)
 
 
 class RoughFit:
@@ -121,7 +126,9 @@ class RoughFit:
     dispersion : float
         That of the rows, as a variance; one of other families.
     freedom : float
-        Number of rows, less what the fit has used up.
+        Number of rows, as often as they count, less what the fit has used up.
+    worth : float
+        How often a row counts, on average.
     """
 
     def __init__(
@@ -147,7 +154,8 @@ class RoughFit:
             self.eta += self.rows.start
         self.u = [np.zeros((len(g.levels), g.Z.shape[1])) for g in self.groups]
         self.spread: list[FloatArray] = []
-        self.freedom, self.dispersion = float(size), 1.0
+        self.worth = float(self.rows.weights.mean()) or 1.0
+        self.freedom, self.dispersion = size * self.worth, 1.0
         for _ in range(STEPS):
             before = self.eta
             self._weigh()
@@ -162,8 +170,10 @@ class RoughFit:
         score, weight = self.rows.derivatives(self.eta)
         known = np.isfinite(score) & np.isfinite(weight) & (weight > 0)
         self.score, self.weight = np.where(known, score, 0.0), np.where(known, weight, 0.0)
-        if self.rows.dispersion and known.any():
-            left = float((score[known] ** 2 / weight[known]).sum()) / self.freedom
+        # Where a likelihood curves upwards, a row has no weight; it tells no dispersion either.
+        told = known & (self.weight > FLAT * np.median(self.weight))
+        if self.rows.dispersion and told.any():
+            left = float((score[told] ** 2 / weight[told]).sum()) / self.freedom
             self.dispersion = left if np.isfinite(left) and left > 0 else 1.0
             self.score, self.weight = self.score / self.dispersion, self.weight / self.dispersion
 
@@ -203,7 +213,7 @@ class RoughFit:
             outer = np.einsum("jk,jl->jkl", self.u[i], self.u[i])
             self.spread[i] = (outer + variance).mean(axis=0)
             self.freedom -= float(np.einsum("jkl,jlk->", variance, info))
-        self.freedom = max(self.freedom, 0.1 * len(self.eta))
+        self.freedom = self.worth * max(self.freedom, 0.1 * len(self.eta))
 
     def scores(self, i: int) -> FloatArray:
         """Scores of the effects of a group, (J, K)."""

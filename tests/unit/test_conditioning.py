@@ -163,6 +163,23 @@ def test_chains_start_at_the_priors_of_what_the_data_do_not_tell():
     assert radius <= 0.5
 
 
+def test_the_rough_fit_knows_what_a_row_is_worth():
+    """Of rows that count for as much as a hundred or a 240th, and of some that say nothing."""
+    frame = data().assign(many=100.0, few=1 / 240)
+    alone = start_of(hm.model(frame, "y ~ x + (1 | g)"))["sigma"]
+    many = start_of(hm.model(frame, "weighted(y, many) ~ x + (1 | g)"))["sigma"]
+    assert many[0] == pytest.approx(alone[0], abs=0.1)
+    assert many[1] == pytest.approx(alone[1] / 10, rel=0.1)
+    assert start_of(hm.model(frame, "weighted(y, few) ~ x + (1 | g)"))["sigma"][1] > 0.4
+    # A gaussian likelihood of a log mean curves upwards beyond twice the mean.
+    rng = np.random.default_rng(2)
+    frame["e"] = np.exp(0.5 + 0.3 * frame["x"]) + rng.normal(size=len(frame))
+    skewed = hm.model(frame, "e ~ x + (1 | g)", link="log")
+    assert start_of(skewed)["sigma"][0] == pytest.approx(0, abs=0.2)
+    known = start_of(hm.model(frame, "se(y, w, sigma=True) ~ x + (1 | g)"))["sigma"]
+    assert known[1] == 1  # residuals tell the sum of two
+
+
 @pytest.mark.parametrize(
     ("formula", "options", "expected"),
     [

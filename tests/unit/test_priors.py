@@ -155,10 +155,25 @@ def test_text_and_start_of_truncated_priors():
     assert model.priors.loc["sigma", "prior"] == "normal(3, 1, ub=5), cut at 0"
     assert model.priors.loc["f", "prior"] == "exponential(0.01, lb=2)"
     joint = model._joint
-    centre, _ = joint.start()
+    centre, *_ = joint.start()
     values = dict(zip(joint.names, constrain(joint.parts, tf.constant(centre)), strict=True))
     assert float(values["x"]) == pytest.approx(stats.norm.ppf(stats.norm.cdf(-0.5) / 2))
     assert values["f"].numpy() == pytest.approx(2 + 100 * np.log(2))
+
+
+def test_coefficients_start_at_zero_beside_an_intercept():
+    """Their priors' means may be no place: here the inverse of a mean would be negative."""
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame({"x": rng.normal(size=100)})
+    frame["y"] = rng.gamma(5, 1 / (5 * np.clip(0.8 + 0.1 * frame["x"], 0.2, None)))
+    options = {"family": "gamma", "link": "inverse", "priors": {"x": "normal(0.5, 0.1)"}}
+    plan = hm.model(frame, "y ~ x", **options).plan()
+    at = dict(zip(plan.joint.names.values(), plan.start()[0], strict=False))
+    assert at["x"] == 0
+    assert at["Intercept at the predictors' means"] == pytest.approx(1 / frame["y"].mean())
+    assert np.isfinite(plan.log_density(tf.constant(plan.start()[0][None]), plan.arguments))
+    plan = hm.model(frame, "y ~ 0 + x", priors={"x": "normal(0.5, 0.1)"}).plan(shortcuts=False)
+    assert plan.start()[0][0] == 0.5
 
 
 def test_a_constant_is_everywhere_but_in_the_sampler():
@@ -399,7 +414,7 @@ def test_single_standard_deviations_of_groups():
     expected = stats.expon.logpdf(a, scale=1 / rate) + stats.halfnorm.logpdf(b)
     expected += stats.t.logpdf(c, 3, 0, 2) + np.log(2)
     assert found == pytest.approx(expected, rel=1e-12)
-    centre, _ = model._joint.start()
+    centre, *_ = model._joint.start()
     assert np.isfinite(centre).all()
     priors_ = {"group_sigma": "normal(0, 2)", "f|g_sigma[b]": "normal(0, 1)"}
     same = hm.model(data(), "y ~ 1 + (0 + f || g)", priors=priors_)
