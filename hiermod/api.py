@@ -360,7 +360,7 @@ class Model:
             chains,
             settings.seed,
             radius,
-            plan.explain,
+            explain=plan.explain,
         )
         return self._run(plan, settings, start, scale, place, progress=progress, resume=False)
 
@@ -1124,8 +1124,7 @@ def sample(
         density.centre,
         chains,
         settings.seed,
-        0.5,
-        density.explain,
+        explain=density.explain,
     )
 
     def scalars(position: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -72,8 +72,13 @@ SAMPLERS = {"hmc": HMC, "nuts": NUTS}
 Explain = Callable[[FloatArray], str]
 """From a position (dimensions,) to which part of the model is not finite there."""
 
-Start = Callable[[bool], State]
-"""From whether to evaluate the density there, to where the chains start."""
+
+class Start(Protocol):
+    """Where the chains start, and whether to evaluate the density there."""
+
+    def __call__(self, *, evaluate: bool) -> State:
+        """A state of all chains; one not evaluated has `UNKNOWN` log densities."""
+
 
 Quantities = Callable[[FloatArray], FloatArray]
 """From positions (chains, draws, dimensions) to what users see of them (chains, draws, ...)."""
@@ -609,7 +614,7 @@ def run(
     log_density : LogDensity
         ``log_density(position, data)``, (chains, dimensions) to (chains,), in unconstrained space.
     start : State or function, optional
-        As `start_positions` gives it, or ``start(evaluate)`` that calls it: in a later fit of a
+        As `start_positions` gives it, or ``start(evaluate=...)`` that calls it: in a later fit of a
         compiled model nothing need be evaluated in Python. Not needed with `resume`.
     settings : Settings
     data : nest of tensors
@@ -731,9 +736,9 @@ def _begun(
         job = _Run.begin(log_density, data, settings, start, scale)
         job.settle()
         return job
-    job = _Run.begin(log_density, data, settings, start(False), scale)
+    job = _Run.begin(log_density, data, settings, start(evaluate=False), scale)
     if not (job.ready() and job.settle()):
-        job = _Run.begin(log_density, data, settings, start(True), scale)
+        job = _Run.begin(log_density, data, settings, start(evaluate=True), scale)
         job.settle()
     return job
 

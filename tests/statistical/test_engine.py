@@ -350,7 +350,7 @@ def test_what_nuts_says_of_its_draws_is_so():
 
 def test_another_sampler_has_other_draws_of_the_same_density():
     hmc, nuts = (sampled(funnel_of_two, 2, draws=4000, sampler=s).position for s in SAMPLERS)
-    assert not (hmc == nuts).any()
+    assert np.isclose(hmc, nuts).mean() < 1e-3
     v, x = np.moveaxis(nuts, -1, 0)
     for draws, mean in ((v, 0), (v**2, 0.25), (x**2, np.exp(0.125))):
         assert az.ess(draws) > 400
