@@ -8,7 +8,15 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from hiermod.models.distributions.row import Row, Tailed, chances, growth, log_or, log_reached
+from hiermod.models.distributions.row import (
+    Row,
+    Tailed,
+    chances,
+    growth,
+    log_or,
+    log_reached,
+    stirling_excess,
+)
 from hiermod.models.distributions.special import log_beta_tails
 
 tfd = tfp.distributions
@@ -183,10 +191,13 @@ class Beta(Tailed):
     """By its mean, on the logit scale, and phi: the variance is mean (1 - mean) / (1 + phi)."""
 
     def _log_prob(self, y: tf.Tensor) -> tf.Tensor:
-        mean, rest = chances(self.p["logit_mean"])
-        one, other = mean * self.p["phi"], rest * self.p["phi"]
-        powers = (one - 1.0) * tf.math.log(y) + (other - 1.0) * tf.math.log1p(-y)
-        return powers - tfp.math.lbeta(one, other)
+        (mean, rest), phi = chances(self.p["logit_mean"]), self.p["phi"]
+        total = stirling_excess(phi) - 0.5 * (tf.math.log(phi) + np.log(2 * np.pi))
+        for share, log in ((mean, tf.math.log(y)), (rest, tf.math.log1p(-y))):
+            one, log_share = phi * share, tf.math.log(share)
+            total += one * (log - log_share) - log - stirling_excess(one)
+            total += 0.5 * (tf.math.log(phi) + log_share)
+        return total
 
     def log_tails(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """The incomplete beta function."""

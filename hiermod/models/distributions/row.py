@@ -161,45 +161,77 @@ def with_slope(x: tf.Tensor, value: tf.Tensor, slope: tf.Tensor) -> tf.Tensor:
     return value + (x - tf.stop_gradient(x)) * tf.stop_gradient(slope)
 
 
-def stirling(x: tf.Tensor) -> tf.Tensor:
+def shifted(x: tf.Tensor, low: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """A positive number, raised by 10 where `low`, and what leads back from there.
+
+    That is the product x (x + 1) ... (x + 9), by which the gamma function has grown, and the
+    derivative of its logarithm; one and zero where x is not low.
+    """
+    product, slope = tf.where(low, x, tf.ones_like(x)), tf.ones_like(x)
+    for i in range(1, 10):
+        factor = tf.where(low, x + float(i), tf.ones_like(x))
+        product, slope = product * factor, slope * factor + product
+    none = tf.zeros_like(x)
+    return tf.where(low, x + 10.0, x), product, tf.where(low, slope / product, none)
+
+
+def digamma_rest(x: tf.Tensor) -> tf.Tensor:
     """log(x) - 1 / (2 x) - digamma(x), for x of 10 or more."""
     s = 1.0 / (x * x)
     series = 1 / 252 - s * (1 / 240 - s * (1 / 132 - s * (691 / 32760)))
     return s * (1 / 12 - s * (1 / 120 - s * series))
 
 
-def stirling_excess(a: tf.Tensor) -> tf.Tensor:
-    """lgamma(a) - ((a - 1/2) log(a) - a + log(2 pi) / 2), small for large a."""
-    small, large = tf.minimum(a, 10.0), tf.maximum(a, 10.0)
-    near = tf.math.lgamma(small) - (small - 0.5) * tf.math.log(small) + small
-    s = 1.0 / (large * large)
+def stirling_rest(x: tf.Tensor) -> tf.Tensor:
+    """lgamma(x) - ((x - 1/2) log(x) - x + log(2 pi) / 2), for x of 10 or more."""
+    s = 1.0 / (x * x)
     series = 1 / 1260 - s * (1 / 1680 - s * (1 / 1188 - s * (691 / 360360 - s / 156)))
-    far = (1 / 12 - s * (1 / 360 - s * series)) / large
-    return tf.where(a > 10.0, far, near - 0.5 * np.log(2 * np.pi))
+    return (1 / 12 - s * (1 / 360 - s * series)) / x
+
+
+@tf.custom_gradient
+def stirling_excess(a: tf.Tensor) -> Any:
+    """lgamma(a) - ((a - 1/2) log(a) - a + log(2 pi) / 2), small for large a.
+
+    By Stirling's series (Abramowitz and Stegun, 6.1.41), as `rising`: several times as fast as
+    TensorFlow's function in XLA, and its derivative has all digits.
+    """
+    low = a < 10.0
+    size, product, slope = shifted(a, low)
+    log, log_size = tf.math.log(a), tf.math.log(size)
+    more = (size - 0.5) * log_size - (a - 0.5) * log - (size - a) - tf.math.log(product)
+    excess = stirling_rest(size) + tf.where(low, more, tf.zeros_like(a))
+
+    def gradient(upstream: tf.Tensor) -> tf.Tensor:
+        digamma = log_size - log - 0.5 / size + 0.5 / a - slope
+        return upstream * (tf.where(low, digamma, tf.zeros_like(a)) - digamma_rest(size))
+
+    return excess, gradient
 
 
 def rising(a: tf.Tensor, k: tf.Tensor) -> tf.Tensor:
     """lgamma(a + k) - lgamma(a) for whole k, exact to rounding for huge `a` too.
 
-    So is its derivative in `a`, by Stirling's series (Abramowitz and Stegun, 6.3.18); there is none
-    in `k`, which are data.
+    So is its derivative in `a` (Abramowitz and Stegun, 6.3.18); there is none in `k`, which are
+    data.
     """
     whole = tf.zeros_like(a + k)
 
     @tf.custom_gradient
     def rise(a: tf.Tensor) -> Any:
-        large, small, size = tf.maximum(a, 10.0), tf.minimum(a, 10.0), k + whole
-        far = -tfp.math.log_gamma_difference(size, large)
-        near = tf.math.lgamma(small + size) - tf.math.lgamma(small)
+        low = a < 10.0
+        begin, product, turn = shifted(a, low)
+        end, end_product, end_turn = shifted(a + k, low)
+        ratio = tf.math.log1p(k / begin)
+        value = (begin - 0.5) * ratio + k * (tf.math.log(end) - 1.0)
+        value += stirling_rest(end) - stirling_rest(begin)
+        value -= tf.math.log(end_product) - tf.math.log(product)
 
         def gradient(upstream: tf.Tensor) -> tf.Tensor:
-            above = large + size
-            slope = tf.math.log1p(size / large) + 0.5 * size / (large * above)
-            slope += stirling(large) - stirling(above)
-            near = tf.math.digamma(small + size) - tf.math.digamma(small)
-            return upstream * tf.where(a > 10.0, slope, near)
+            slope = ratio + 0.5 * k / (begin * end) - (end_turn - turn)
+            return upstream * (slope + digamma_rest(begin) - digamma_rest(end))
 
-        return tf.where(a > 10.0, far, near), gradient
+        return value, gradient
 
     return rise(a + whole)
 
