@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from hiermod.errors import ModelError
@@ -29,7 +29,7 @@ GAPS = {
 """Default priors of the gap between two means on the scale of the link."""
 
 
-def mixture(*components: str | Family, order: str | None = None) -> Family:
+def mixture(*components: str | Family, order: str | None = None, shares: str = "simplex") -> Family:
     """A family whose responses come from one of several components each.
 
     Parameters
@@ -40,6 +40,10 @@ def mixture(*components: str | Family, order: str | None = None) -> Family:
         ``"mu"`` if every component has a larger linear predictor than the one before it, in every
         row, which tells equal families apart; ``"none"`` if their means have nothing to do with
         each other. By default ``"mu"`` for equal families and ``"none"`` for others, as in brms.
+    shares : str
+        ``"simplex"`` if the probabilities of the components are parameters, ``"softmax"`` if they
+        are the softmax of 0 for the first and ``theta2``, ``theta3`` and so on for the others:
+        real numbers, which may have formulas, as in brms.
 
     Returns
     -------
@@ -61,8 +65,8 @@ def mixture(*components: str | Family, order: str | None = None) -> Family:
     Raises
     ------
     ModelError
-        If there are not two components or more, one is itself a mixture, or they do not have the
-        same support.
+        If there are not two components or more, one is itself a mixture, they do not have the
+        same support, or an option is unknown.
 
     Examples
     --------
@@ -74,6 +78,8 @@ def mixture(*components: str | Family, order: str | None = None) -> Family:
     ['theta1', 'mu2', 'shape2']
     >>> list(hm.mixture("poisson", "poisson", "poisson").parameters)
     ['theta', 'gap2', 'gap3']
+    >>> list(hm.mixture("poisson", "poisson", "poisson", shares="softmax").parameters)
+    ['theta2', 'theta3', 'gap2', 'gap3']
     """
     if len(components) < 2:
         raise ModelError(
@@ -84,7 +90,7 @@ def mixture(*components: str | Family, order: str | None = None) -> Family:
     one = parts[0]
     order = order or ("mu" if all(part == one for part in parts) else "none")
     _check(parts, order)
-    parameters = _shares(len(parts))
+    parameters = _shares(len(parts), shares)
     for number, other in enumerate(parts[1:], 2):
         support = SUPPORTS[other.links[0]]
         if order == "mu":
@@ -96,7 +102,7 @@ def mixture(*components: str | Family, order: str | None = None) -> Family:
         parameters |= {f"{name}{number}": p for name, p in component.parameters.items()}
     return Family(
         "_".join(["mixture", *(part.name for part in parts)]),
-        likelihood=_expression(parts, "likelihood", order),
+        likelihood=_expression(parts, "likelihood", order, parameters),
         links=one.links,
         parameters=parameters,
         counts=one.counts,
@@ -106,13 +112,18 @@ def mixture(*components: str | Family, order: str | None = None) -> Family:
         trials=one.trials,
         location=one.location,
         log_scale=one.log_scale,
-        tails=_expression(parts, "tails", order) if all(part.tails for part in parts) else "",
+        tails=_expression(parts, "tails", order, parameters) if all(p.tails for p in parts) else "",
         points=one.points,
     )
 
 
-def _shares(count: int) -> dict[str, FamilyParameter]:
-    """The probabilities of the components: that of the first of two, or those of all."""
+def _shares(count: int, kind: str) -> dict[str, FamilyParameter]:
+    """The probabilities of the components: that of the first of two, those of all, or scores."""
+    if kind not in ("simplex", "softmax"):
+        raise ModelError(f"shares of a mixture must be 'simplex' or 'softmax', not {kind!r}.")
+    if kind == "softmax":
+        score = FamilyParameter("normal(0, 1.5)", "real", typical=0.0)
+        return {f"theta{number}": score for number in range(2, count + 1)}
     if count == 2:
         return {"theta1": FamilyParameter("beta(1, 1)", "probability", typical=0.5)}
     return {"theta": FamilyParameter("dirichlet(1)", "simplex", typical=1 / count, size=count)}
@@ -151,9 +162,17 @@ def _check(parts: Sequence[Family], order: str) -> None:
                 )
 
 
-def _expression(parts: Sequence[Family], what: str, order: str) -> str:
+def _expression(
+    parts: Sequence[Family], what: str, order: str, parameters: Mapping[str, FamilyParameter]
+) -> str:
     """The likelihood or the tails, of which later components have predictors of their own."""
-    shares = "tf.stack([theta1, 1.0 - theta1], -1)" if len(parts) == 2 else "theta"
+    if "theta1" in parameters:
+        shares = "tf.stack([theta1, 1.0 - theta1], -1)"
+    elif "theta" in parameters:
+        shares = "theta"
+    else:
+        scores = ", ".join(f"theta{number}" for number in range(2, len(parts) + 1))
+        shares = f"shares_of({scores})"
     made, place = [_numbered(parts[0], what, 1)], "eta"
     for number, part in enumerate(parts[1:], 2):
         own = _numbered(part, what, number)

@@ -578,7 +578,8 @@ def _check_formulas(kind: families.Family, design: Design) -> None:
             )
         if kind.parameters[name].size:
             raise ModelError(
-                f"{name!r} has several values and cannot have a formula: leave {name}= out."
+                f"{name!r} has several values and cannot have a formula: leave {name}= out"
+                + (', or write hm.mixture(..., shares="softmax").' if kind.mixed else ".")
             )
 
 

@@ -8,6 +8,7 @@ from scipy import special, stats
 
 import hiermod as hm
 from hiermod.models import links
+from hiermod.models.distributions import shares_of
 from hiermod.models.links import LINKS
 
 ETA = np.array([-1.0, 0.3, 1.2])
@@ -230,6 +231,55 @@ def test_three_ordered_components_are_found(three):
     assert float(drawn.std()) == pytest.approx(three["y"].std(), rel=0.05)
 
 
+SOFTMAX = hm.mixture("gaussian", "gaussian", "gaussian", shares="softmax")
+
+
+def test_shares_by_softmax():
+    """Scores of every row, and one of all rows, beside the simplex of each row."""
+    given = {"gap2": 1.0, "gap3": 3.0, "sigma1": 1.0, "sigma2": 0.5, "sigma3": 2.0}
+    first, y = np.array([-2.0, 0.0, 3.0]), np.float64(1.3)
+    found = evaluated(SOFTMAX, "likelihood", theta2=first, theta3=0.7, **given)
+    simplex = special.softmax(np.stack([np.zeros(3), first, np.full(3, 0.7)], -1), axis=-1)
+    plain = hm.mixture("gaussian", "gaussian", "gaussian")
+    expected = evaluated(plain, "likelihood", theta=simplex, **given)
+    np.testing.assert_allclose(found.log_prob(y), expected.log_prob(y), 1e-12)
+    np.testing.assert_allclose(found.mean(), expected.mean(), 1e-12)
+
+
+@pytest.mark.parametrize("score", [-800.0, 0.0, 800.0])
+def test_shares_of_no_component_vanish_for_the_derivative(score):
+    scores = tf.constant([score, 1.0], tf.float64)
+    with tf.GradientTape() as tape:
+        tape.watch(scores)
+        shares = shares_of(*tf.unstack(scores))
+        total = tf.reduce_sum(tf.math.log(shares))
+    assert np.isfinite(total.numpy())
+    assert np.isfinite(tape.gradient(total, scores).numpy()).all()
+
+
+def test_shares_that_depend_on_a_predictor_are_found():
+    rng = np.random.default_rng(6)
+    x = rng.normal(size=900)
+    scores = np.stack([np.zeros(900), 0.5 + 1.0 * x, -0.3 - 0.8 * x], -1)
+    kind = (rng.random(900)[:, None] > special.softmax(scores, -1).cumsum(-1)).sum(-1)
+    y = np.array([0.0, 6.0, 11.0])[kind] + rng.normal(size=900)
+    frame = pd.DataFrame({"y": y, "x": x})
+    formula = hm.formula("y ~ 1", theta2="~ x", theta3="~ x")
+    priors = {"gap2": "normal(6, 2)", "gap3": "normal(5, 2)"}
+    fit = hm.fit(frame, formula, family=SOFTMAX, priors=priors, seed=1, progress=False)
+    assert fit.check().ok
+    truth = {"theta2_Intercept": 0.5, "theta2_x": 1, "theta3_Intercept": -0.3, "theta3_x": -0.8}
+    for name, value in truth.items():
+        draws = fit.posterior[name]
+        assert abs(float(draws.mean()) - value) < 4 * float(draws.std()), name
+        assert float(draws.std()) < 0.25
+    fit.add_posterior_predictive(seed=1)
+    drawn = fit.idata["posterior_predictive"]["y"].to_numpy().reshape(-1, 900)
+    high = x > 0.5
+    for rows in (high, ~high):
+        assert drawn[:, rows].mean() == pytest.approx(y[rows].mean(), abs=0.4)
+
+
 def test_models_of_three(three):
     family = hm.mixture("gaussian", "gaussian", "student")
     model = hm.model(three, hm.formula("y ~ x", mu3="~ x", sigma2="~ x"), family=family)
@@ -277,7 +327,7 @@ def test_chains_start_where_the_priors_tell_components_apart():
 @pytest.mark.parametrize(
     ("given", "error", "says"),
     [
-        ({"formula": hm.formula("y ~ x", theta="~ x")}, hm.ModelError, "'theta' has several values and cannot have a formula: leave theta="),  # noqa: E501
+        ({"formula": hm.formula("y ~ x", theta="~ x")}, hm.ModelError, "'theta' has several values and cannot have a formula: leave theta= out, or write hm.mixture(..., shares=\"softmax\")"),  # noqa: E501
         ({"formula": hm.formula("y ~ x", theta1="~ x")}, hm.ModelError, "no parameter 'theta1'. It has: theta, gap2, gap3"),  # noqa: E501
         ({"priors": {"theta": "beta(1, 1)"}}, hm.PriorError, "'theta', 'beta(1, 1)', does not fit: it needs dirichlet(1)"),  # noqa: E501
         ({"priors": {"theta[1]": "dirichlet(1)"}}, hm.PriorError, "'theta[1]'"),
