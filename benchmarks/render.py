@@ -273,7 +273,8 @@ def seeds(results: dict[str, Any]) -> str:
     lines = [
         "## Many seeds",
         "",
-        "hiermod without shortcuts, by the figures of `fit.check()`: is every fit to be trusted?",
+        "hiermod without shortcuts and with default settings, by the figures of `fit.check()`: is",
+        "every fit to be trusted?",
         "",
         "| model | R-hat below 1.01 | divergences | smallest ESS: least | median "
         "| steps a draw | median s |",

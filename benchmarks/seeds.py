@@ -1,7 +1,8 @@
 """hiermod without shortcuts, many seeds of every model in one process: is every fit to be trusted?
 
-Prints a line for each model and keeps the figures of every fit in `benchmarks/results/seeds.json`;
-a model that is run again replaces its entry there.
+All have the default settings. Prints a line for each model and keeps the figures of every fit, as
+soon as it is done, in `benchmarks/results/seeds.json`; a model that is run again replaces its entry
+there, or with ``--resume`` gets the seeds that it lacks.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import importlib.metadata
 import json
 import os
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from statistics import median
 
@@ -25,9 +27,9 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 import hiermod as hm  # noqa: E402
 
 
-def fits(model: Model, seeds: range) -> list[dict[str, float]]:
+def fits(model: Model, seeds: Iterable[int]) -> Iterator[dict[str, float]]:
     """Figures of the fit of every seed; seconds include the check, those of the first compiling."""
-    data, rows = model.data(), []
+    data = model.data()
     for seed in seeds:
         start = time.perf_counter()
         fit = hm.fit(
@@ -35,25 +37,22 @@ def fits(model: Model, seeds: range) -> list[dict[str, float]]:
             model.formula,
             family=model.family,
             chains=CHAINS,
-            warmup=model.warmup,
-            draws=model.draws,
             seed=seed,
             progress=False,
             **model.options,
             **HIERMOD_OPTIONS,
         )
         figures = fit.check().figures
-        rows.append(
-            {
-                "seed": seed,
-                "r_hat": figures["r_hat"],
-                "ess": figures["ess_bulk"],
-                "divergences": figures["divergences"],
-                "n_steps": float(fit.idata["sample_stats"]["n_steps"].mean()),
-                "seconds": time.perf_counter() - start,
-            }
-        )
-    return rows
+        yield {
+            "seed": seed,
+            "date": datetime.date.today().isoformat(),
+            "hiermod": importlib.metadata.version("hiermod"),
+            "r_hat": figures["r_hat"],
+            "ess": figures["ess_bulk"],
+            "divergences": figures["divergences"],
+            "n_steps": float(fit.idata["sample_stats"]["n_steps"].mean()),
+            "seconds": time.perf_counter() - start,
+        }
 
 
 def main() -> None:
@@ -62,18 +61,19 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=20)
     names = [name for name, model in MODELS.items() if "hiermod" in model.packages]
     parser.add_argument("--models", nargs="*", default=names, choices=list(MODELS))
+    parser.add_argument("--resume", action="store_true", help="keep the seeds that are there")
     parser.add_argument("--output", type=Path, default=RESULTS)
     options = parser.parse_args()
     stored = json.loads(options.output.read_text()) if options.output.exists() else {"models": {}}
     for name in options.models:
-        runs = fits(MODELS[name], range(1, options.seeds + 1))
-        stored["models"][name] = {
-            "date": datetime.date.today().isoformat(),
-            "hiermod": importlib.metadata.version("hiermod"),
-            "runs": runs,
-        }
-        options.output.parent.mkdir(exist_ok=True)
-        options.output.write_text(json.dumps(stored, indent=1) + "\n")
+        there = stored["models"].get(name, {}) if options.resume else {}
+        runs = there.get("runs", [])
+        missing = {*range(1, options.seeds + 1)} - {run["seed"] for run in runs}
+        for run in fits(MODELS[name], sorted(missing)):
+            runs.append(run)
+            stored["models"][name] = {"runs": runs}
+            options.output.parent.mkdir(exist_ok=True)
+            options.output.write_text(json.dumps(stored, indent=1) + "\n")
         good = sum(run["r_hat"] < 1.01 for run in runs)
         divergences = sum(run["divergences"] for run in runs)
         least = min(run["ess"] for run in runs)

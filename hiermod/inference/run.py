@@ -561,8 +561,8 @@ class _Run:
                 # Two places for each of these, as many as the block has chains.
                 few = self.state.position.numpy()[: max(self.chains // self.groups // 2, 1)]
                 vectors, values, longest = flat_directions(self.gradient, few, scale, RANK)
-                # Trajectories overshoot by half a step: a quarter turn of the widest direction then
-                # is much more of most others, and of thousands some have spread too slowly.
+                # Trajectories overshoot, by half a step or less. A quarter turn of the widest
+                # direction is much more of most others, and of thousands some then are too slow.
                 overshoot = 0.5 * float(np.exp(self.step.log_average))
                 longest = max(longest - overshoot / (np.pi / 2), 1.0)
             self.metric = scale, vectors, values, draws.mean(axis=(0, 1))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from hiermod.errors import ModelError
@@ -56,7 +56,8 @@ def mixture(*components: str | Family, order: str | None = None, shares: str = "
         second has the linear predictor of the first plus ``gap``, which is positive; with
         ``order="none"`` its mean is ``mu2``.
 
-        Of more, ``theta`` are the probabilities of all, which sum to 1. With ``order="mu"``, the
+        Of more, ``theta`` are the probabilities of all, which sum to 1 (with ``shares="softmax"``
+        there are scores instead, of two components too). With ``order="mu"``, the
         linear predictor of each is that of the one before plus ``gap2``, ``gap3``, and so on; with
         ``order="none"`` their means are ``mu2``, ``mu3``, and so on.
 
@@ -90,7 +91,7 @@ def mixture(*components: str | Family, order: str | None = None, shares: str = "
     one = parts[0]
     order = order or ("mu" if all(part == one for part in parts) else "none")
     _check(parts, order)
-    parameters = _shares(len(parts), shares)
+    each, parameters = _shares(len(parts), shares)
     for number, other in enumerate(parts[1:], 2):
         support = SUPPORTS[other.links[0]]
         if order == "mu":
@@ -99,10 +100,16 @@ def mixture(*components: str | Family, order: str | None = None, shares: str = "
             whole = tuple(n for n in other.links if support == "real" or not LINKS[n].partial)
             parameters[f"mu{number}"] = replace(MEANS[support], links=whole)
     for number, component in enumerate(parts, 1):
-        parameters |= {f"{name}{number}": p for name, p in component.parameters.items()}
+        own = {f"{name}{number}": p for name, p in component.parameters.items()}
+        if clash := sorted(parameters.keys() & own):
+            raise ModelError(
+                f"family {component.name!r} cannot be component {number}: the mixture has its own "
+                f"{', '.join(clash)}. Rename the parameter in that family."
+            )
+        parameters |= own
     return Family(
         "_".join(["mixture", *(part.name for part in parts)]),
-        likelihood=_expression(parts, "likelihood", order, parameters),
+        likelihood=_expression(parts, "likelihood", order, each),
         links=one.links,
         parameters=parameters,
         counts=one.counts,
@@ -112,21 +119,24 @@ def mixture(*components: str | Family, order: str | None = None, shares: str = "
         trials=one.trials,
         location=one.location,
         log_scale=one.log_scale,
-        tails=_expression(parts, "tails", order, parameters) if all(p.tails for p in parts) else "",
+        tails=_expression(parts, "tails", order, each) if all(p.tails for p in parts) else "",
         points=one.points,
     )
 
 
-def _shares(count: int, kind: str) -> dict[str, FamilyParameter]:
-    """The probabilities of the components: that of the first of two, those of all, or scores."""
+def _shares(count: int, kind: str) -> tuple[str, dict[str, FamilyParameter]]:
+    """The probabilities of the components, as an expression, and the parameters they come from."""
     if kind not in ("simplex", "softmax"):
         raise ModelError(f"shares of a mixture must be 'simplex' or 'softmax', not {kind!r}.")
     if kind == "softmax":
         score = FamilyParameter("normal(0, 1.5)", "real", typical=0.0)
-        return {f"theta{number}": score for number in range(2, count + 1)}
+        scores = {f"theta{number}": score for number in range(2, count + 1)}
+        return f"shares_of({', '.join(scores)})", scores
     if count == 2:
-        return {"theta1": FamilyParameter("beta(1, 1)", "probability", typical=0.5)}
-    return {"theta": FamilyParameter("dirichlet(1)", "simplex", typical=1 / count, size=count)}
+        first = FamilyParameter("beta(1, 1)", "probability", typical=0.5)
+        return "tf.stack([theta1, 1.0 - theta1], -1)", {"theta1": first}
+    every = FamilyParameter("dirichlet(1)", "simplex", typical=1 / count, size=count)
+    return "theta", {"theta": every}
 
 
 def _gap(number: int, count: int) -> str:
@@ -162,17 +172,8 @@ def _check(parts: Sequence[Family], order: str) -> None:
                 )
 
 
-def _expression(
-    parts: Sequence[Family], what: str, order: str, parameters: Mapping[str, FamilyParameter]
-) -> str:
+def _expression(parts: Sequence[Family], what: str, order: str, shares: str) -> str:
     """The likelihood or the tails, of which later components have predictors of their own."""
-    if "theta1" in parameters:
-        shares = "tf.stack([theta1, 1.0 - theta1], -1)"
-    elif "theta" in parameters:
-        shares = "theta"
-    else:
-        scores = ", ".join(f"theta{number}" for number in range(2, len(parts) + 1))
-        shares = f"shares_of({scores})"
     made, place = [_numbered(parts[0], what, 1)], "eta"
     for number, part in enumerate(parts[1:], 2):
         own = _numbered(part, what, number)

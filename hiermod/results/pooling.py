@@ -115,7 +115,7 @@ def pooling(
             "outcomes, and shrinkage is shown for one: plot the effects with fit.plot_forest()."
         )
     g = _group(s, factor)
-    if response and (s.thresholds or s.family.parameters.keys() & {"theta1", "theta"}):
+    if response and (s.thresholds or s.plain.mixed):
         raise ModelError(
             f"the mean response of family {s.family.name!r} is not that of one linear predictor: "
             "use response=False."

@@ -70,7 +70,7 @@ def test_rising_factorials(jit):
 @pytest.mark.parametrize("jit", [False, True])
 def test_the_constant_of_com_poisson_has_second_derivatives(jit):
     """Those of its sum; they are variances and a covariance."""
-    mean, shape = map(np.array, zip(*SUMS, strict=True))
+    mean, shape = map(np.array, zip(*SUMS, *OTHERS, strict=True))
 
     @tf.function(jit_compile=jit)
     def found(x, shape):
@@ -87,13 +87,23 @@ def test_the_constant_of_com_poisson_has_second_derivatives(jit):
         x.numpy() for x in found(tf.constant(np.log(mean)), tf.constant(shape))
     )
     expected = np.array([moments(*row) for row in SUMS]).T
-    np.testing.assert_allclose([value, by_mean, by_shape], expected[:3], rtol=1e-12)
+    summed = slice(len(SUMS))
+    slopes = [value[summed], by_mean[summed], by_shape[summed]]
+    np.testing.assert_allclose(slopes, expected[:3], rtol=1e-12)
     for curve, which in zip(curves, (3, 4, 4, 5), strict=True):
-        np.testing.assert_allclose(curve, expected[which], rtol=1e-10)
+        np.testing.assert_allclose(curve[summed], expected[which], rtol=1e-10)
+    # Of the others, that are no sums, the second is poisson, the last is refused.
+    others = [x[len(SUMS) :] for x in (value, by_mean, by_shape, *curves)]
+    assert np.isfinite([x[:2] for x in others]).all()
+    assert np.isnan(others[0][2])
+    np.testing.assert_allclose([others[k][1] for k in (0, 1, 3)], 40, rtol=1e-9)
 
 
 SUMS = [(0.3, 0.2), (140.0, 0.2), (3.0, 0.5), (1.0, 1.0), (7.5, 2.0), (20.0, 12.0), (300.0, 160.0)]
 """Means and shapes for which the constant is a sum."""
+
+OTHERS = [(500.0, 2.0), (40.0, 1.0), (3.0, 0.1)]
+"""Two for which it is a series of the integral, and a shape that is refused."""
 
 
 def moments(mean, shape):

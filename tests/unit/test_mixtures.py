@@ -7,6 +7,7 @@ import tensorflow as tf
 from scipy import special, stats
 
 import hiermod as hm
+from hiermod import results
 from hiermod.models import links
 from hiermod.models.distributions import shares_of
 from hiermod.models.links import LINKS
@@ -231,6 +232,16 @@ def test_three_ordered_components_are_found(three):
     assert float(drawn.std()) == pytest.approx(three["y"].std(), rel=0.05)
 
 
+def named(parameter):
+    """A family of one's own, with a parameter of that name."""
+    return hm.Family(
+        "own",
+        likelihood=f"tfd.Normal(loc={{mean}}, scale={parameter})",
+        links=("identity",),
+        parameters={parameter: hm.FamilyParameter("exponential(1)")},
+    )
+
+
 SOFTMAX = hm.mixture("gaussian", "gaussian", "gaussian", shares="softmax")
 
 
@@ -244,10 +255,30 @@ def test_shares_by_softmax():
     expected = evaluated(plain, "likelihood", theta=simplex, **given)
     np.testing.assert_allclose(found.log_prob(y), expected.log_prob(y), 1e-12)
     np.testing.assert_allclose(found.mean(), expected.mean(), 1e-12)
+    np.testing.assert_allclose(found.variance(), expected.variance(), 1e-12)
+    seed = tf.constant([1, 2], tf.int32)
+    np.testing.assert_allclose(found.sample(5, seed=seed), expected.sample(5, seed=seed))
+    tails = evaluated(SOFTMAX, "tails", theta2=first, theta3=0.7, **given)
+    np.testing.assert_allclose(tails.log_cdf(np.full(3, y)), found.log_cdf(y), 1e-12)
+    pair = hm.mixture("poisson", "poisson", shares="softmax")
+    found = evaluated(pair, "likelihood", theta2=first, gap=1.0)
+    one = evaluated(
+        hm.mixture("poisson", "poisson"), "likelihood", theta1=special.expit(-first), gap=1.0
+    )
+    np.testing.assert_allclose(found.log_prob(np.float64(2)), one.log_prob(np.float64(2)), 1e-12)
+
+
+@pytest.mark.parametrize(
+    "family", [hm.mixture("gaussian", "gaussian"), hm.mixture(*["gaussian"] * 3), SOFTMAX]
+)
+def test_pooling_has_no_response_scale(family, waits):
+    model = hm.model(waits, "y ~ 1 + (1 | g)", family=family)
+    with pytest.raises(hm.ModelError, match="not that of one linear predictor"):
+        results.pooling(model._joint, None, "g", response=True)
 
 
 @pytest.mark.parametrize("score", [-800.0, 0.0, 800.0])
-def test_shares_of_no_component_vanish_for_the_derivative(score):
+def test_logarithms_of_extreme_shares_are_finite(score):
     scores = tf.constant([score, 1.0], tf.float64)
     with tf.GradientTape() as tape:
         tape.watch(scores)
@@ -293,7 +324,8 @@ def test_models_of_three(three):
     )  # fmt: skip
     assert ordered.priors["prior"]["theta"] == "dirichlet(4)"
     truncated = hm.model(three, "truncated(y, -20) ~ x", family=hm.mixture(*["gaussian"] * 3))
-    for m in (model, ordered, truncated):
+    scored = hm.model(three, hm.formula("y ~ x", theta2="~ x"), family=SOFTMAX)
+    for m in (scored, model, ordered, truncated):
         scope: dict = {}
         exec(m.code(), scope)
         drawn = m.joint.sample(2, seed=tf.constant([1, 2], tf.int32))
@@ -408,6 +440,14 @@ def test_supports_are_those_of_both():
         (lambda: hm.mixture("von_mises", "von_mises"), "cannot be part of a mixture"),
         (lambda: hm.mixture("gaussian", "student", order="mu"), "for a mixture of equal families"),
         (lambda: hm.mixture("gaussian", "student", order="up"), "must be 'mu' or 'none', not 'up'"),
+        (
+            lambda: hm.mixture("gaussian", "student", shares="own"),
+            "must be 'simplex' or 'softmax', not 'own'",
+        ),
+        (
+            lambda: hm.mixture("gaussian", named("theta"), shares="softmax"),
+            "'own' cannot be component 2: the mixture has its own theta2. Rename",
+        ),
     ],
 )
 def test_errors(make, says):

@@ -221,50 +221,53 @@ class ComPoisson(Tailed):
         laplace += n - 0.5 * tf.math.log(shape)
         laplace += 0.5 * (1.0 - shape) * (np.log(2 * np.pi) + log_mean)
         known = (shape >= 0.2) & (shape <= 200.0)
-        summed = self._log_sum(
-            tf.where(far, tf.zeros_like(log_mean), log_mean),
-            tf.where(known, shape, tf.ones_like(shape)),
+        summed = known & ~far
+        total = self._log_sum(  # with few terms where it is not asked for
+            tf.where(summed, log_mean, tf.zeros_like(log_mean)),
+            tf.where(summed, shape, np.float64(200)),
         )
-        return tf.where(known, tf.where(far, laplace, summed), np.float64(np.nan))
+        return tf.where(known, tf.where(far, laplace, total), np.float64(np.nan))
 
     @staticmethod
     @tf.custom_gradient
     def _log_sum(log_mean: tf.Tensor, shape: tf.Tensor) -> Any:
         """Logarithm of the sum of its terms, up to where they are negligible in every row.
 
-        The terms are of the largest one, that of the mode. With them go what gives the means,
-        variances and covariance of k and of the logarithm p of mu^k / k!, and so the derivatives.
+        Arguments have one shape. The terms are parts of the largest one, that of the mode. With
+        them go what gives the means, variances and covariance of k and of the logarithm p of
+        mu^k / k!, and so the first and second derivatives; there are no third ones.
         """
-        mode = tf.math.floor(tf.exp(log_mean))
-        top = mode * log_mean - tf.math.lgamma(mode + 1.0)
+        log, power = tf.stop_gradient(log_mean), tf.stop_gradient(shape)
+        mode = tf.math.floor(tf.exp(log))
+        top = mode * log - tf.math.lgamma(mode + 1.0)
 
         def add(k: tf.Tensor, _: tf.Tensor, total: tf.Tensor, *sums: tf.Tensor) -> tuple[Any, ...]:
-            p = k * log_mean - tf.math.lgamma(k + 1.0) - top
-            term = tf.exp(shape * p)
+            p = k * log - tf.math.lgamma(k + 1.0) - top
+            term = tf.exp(power * p)
             of_k, away = k - mode, term * p
             new = term * of_k, away, term * of_k**2, away * of_k, away * p
             more = (k < mode) | (term > 1e-17 * total)
             return k + 1.0, more, total + term, *(a + b for a, b in zip(sums, new, strict=True))
 
-        none = tf.zeros_like(log_mean + shape)
+        none = tf.zeros_like(log)
         found = tf.while_loop(
             lambda _, more, *__: tf.reduce_any(more),
             add,
             (tf.zeros([], tf.float64), none == 0.0, *[none] * 6),
             maximum_iterations=512,
         )
-        total, *sums = map(tf.stop_gradient, found[2:])
+        total, *sums = found[2:]
         mean, mean_p, square, product, square_p = (x / total for x in sums)
 
         def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             covariance = product - mean * mean_p
             of_k = with_slope(shape, mode + mean, covariance)
             of_k = with_slope(log_mean, of_k, shape * (square - mean**2))
-            of_p = with_slope(shape, tf.stop_gradient(top) + mean_p, square_p - mean_p**2)
+            of_p = with_slope(shape, top + mean_p, square_p - mean_p**2)
             of_p = with_slope(log_mean, of_p, mode + mean + shape * covariance)
             return upstream * shape * of_k, upstream * of_p
 
-        return shape * top + tf.math.log(total), gradient
+        return power * top + tf.math.log(total), gradient
 
     def _wide(self) -> tuple[tf.Tensor, tf.Tensor]:
         """Logarithm of the mode, and shape, of every row."""

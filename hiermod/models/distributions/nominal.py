@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from hiermod.models.distributions.row import Category, Row, rising, stirling_excess
+from hiermod.models.distributions.row import Category, Row, log_dirichlet, rising
 
 tfd = tfp.distributions
 
@@ -108,13 +107,8 @@ class Dirichlet(Columns):
         return self.p["phi"][..., tf.newaxis] * tf.exp(self.log_shares())
 
     def _log_prob(self, y: tf.Tensor) -> tf.Tensor:
-        # Stirling's formula for each gamma function: what is large in it cancels by hand.
-        phi, each = self.p["phi"], self.log_each()
-        total = stirling_excess(phi) - 0.5 * tf.math.log(phi)
-        for k, one in enumerate(each):
-            log, a = tf.math.log(y[..., k]), phi * tf.exp(one)
-            total += a * (log - one) - log - stirling_excess(a) + 0.5 * (tf.math.log(phi) + one)
-        return total - 0.5 * (self.size - 1) * np.log(2 * np.pi)
+        logs = (tf.math.log(y[..., k]) for k in range(self.size))
+        return log_dirichlet(self.p["phi"], zip(self.log_each(), logs, strict=True))
 
     def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
         # By logarithms: gamma numbers of small concentrations would be zero.

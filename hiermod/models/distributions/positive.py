@@ -13,9 +13,9 @@ from hiermod.models.distributions.row import (
     Tailed,
     chances,
     growth,
+    log_dirichlet,
     log_or,
     log_reached,
-    stirling_excess,
 )
 from hiermod.models.distributions.special import log_beta_tails
 
@@ -191,13 +191,12 @@ class Beta(Tailed):
     """By its mean, on the logit scale, and phi: the variance is mean (1 - mean) / (1 + phi)."""
 
     def _log_prob(self, y: tf.Tensor) -> tf.Tensor:
-        (mean, rest), phi = chances(self.p["logit_mean"]), self.p["phi"]
-        total = stirling_excess(phi) - 0.5 * (tf.math.log(phi) + np.log(2 * np.pi))
-        for share, log in ((mean, tf.math.log(y)), (rest, tf.math.log1p(-y))):
-            one, log_share = phi * share, tf.math.log(share)
-            total += one * (log - log_share) - log - stirling_excess(one)
-            total += 0.5 * (tf.math.log(phi) + log_share)
-        return total
+        logit = self.p["logit_mean"]
+        both = (
+            (tf.math.log_sigmoid(logit), tf.math.log(y)),
+            (tf.math.log_sigmoid(-logit), tf.math.log1p(-y)),
+        )
+        return log_dirichlet(self.p["phi"], both)
 
     def log_tails(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """The incomplete beta function."""

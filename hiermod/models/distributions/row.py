@@ -209,6 +209,19 @@ def stirling_excess(a: tf.Tensor) -> Any:
     return excess, gradient
 
 
+def log_dirichlet(phi: tf.Tensor, each: Any) -> tf.Tensor:
+    """Log density of shares; of each, the logarithms of its mean and of the share itself.
+
+    Stirling's formula for each gamma function: what is large in it cancels by hand.
+    """
+    log_phi, half = tf.math.log(phi), 0.5 * np.log(2 * np.pi)
+    total = stirling_excess(phi) - 0.5 * log_phi + half
+    for log_mean, log in each:
+        a = tf.maximum(phi * tf.exp(log_mean), np.finfo(np.float64).tiny)
+        total += a * (log - log_mean) - log - stirling_excess(a) + 0.5 * (log_phi + log_mean) - half
+    return total
+
+
 def rising(a: tf.Tensor, k: tf.Tensor) -> tf.Tensor:
     """lgamma(a + k) - lgamma(a) for whole k, exact to rounding for huge `a` too.
 
