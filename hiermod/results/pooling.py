@@ -280,7 +280,9 @@ class _Rows:
         """
         z, (levels, k) = self.z, start.shape
         squares = z[:, :, None] * z[:, None, :]
-        gram = _by_level(index, squares, levels)
+        slope, curve = self._derivatives(tf.constant(self.predictor(start, index)))
+        tells = ((slope != 0) | (curve != 0)).astype(float)  # not rows before a hurdle, say
+        gram = _by_level(index, tells[:, None, None] * squares, levels)
         known = np.linalg.matrix_rank(gram, hermitian=True) == k
         ridge = 1e-9 * np.trace(gram, axis1=1, axis2=2)[:, None, None] * np.eye(k)
         b = np.where(known[:, None], start, 0.0)
@@ -320,7 +322,6 @@ def _at_ends(rows: _Rows, b: FloatArray, known: NDArray[np.bool_], index: IntArr
     levels = len(b)
     at_low = _by_level(index, (y > low).astype(float), levels) == 0
     at_high = _by_level(index, ((y < top) & (y >= low)).astype(float), levels) == 0
-    known = known & ~(at_low & at_high)  # nothing but hurdles, or no trials
     sign = np.where(at_high, 1.0, -1.0)[:, None]
     end = (at_low | at_high)[:, None]
     single = b.shape[1] == 1

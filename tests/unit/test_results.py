@@ -605,6 +605,18 @@ def test_a_level_that_cannot_tell_has_no_estimate():
     assert np.isnan(found[2:]).all()
 
 
+@pytest.mark.parametrize("family", ["hurdle_poisson", "hurdle_gamma"])
+def test_a_level_of_hurdles_alone_has_no_estimate(family):
+    """Zeros of level a say nothing of the mean beyond the hurdle; in poisson they say much."""
+    frame = pd.DataFrame({"g": list("aaabbbb"), "y": [0, 0, 0, 0, 2, 5, 3]})
+    fit, _ = drawn(hm.model(frame, "y ~ 1 + (1 | g)", family=family))
+    alone, rest = results.pooling(fit.model._joint, fit.posterior, "g").no_pooling.ravel()
+    assert np.isnan(alone)
+    assert np.isfinite(rest)
+    fit, _ = drawn(hm.model(frame, "y ~ 1 + (1 | g)", family="poisson"))
+    assert results.pooling(fit.model._joint, fit.posterior, "g").no_pooling[0, 0] == -np.inf
+
+
 def test_no_pooling_of_counts_with_exposure():
     frame = pd.DataFrame({"g": list("aabbcc"), "k": [3, 5, 0, 0, 8, 1], "t": [1.0, 2, 1, 3, 2, 1]})
     frame["log_t"] = np.log(frame["t"])
