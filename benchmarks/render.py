@@ -274,7 +274,7 @@ def seeds(results: dict[str, Any]) -> str:
         "## Many seeds",
         "",
         "hiermod without shortcuts and with default settings, by the figures of `fit.check()`: is",
-        "every fit to be trusted?",
+        "every fit to be trusted? Some fits had other work beside them: read their seconds so.",
         "",
         "| model | R-hat below 1.01 | divergences | smallest ESS: least | median "
         "| steps a draw | median s |",

@@ -131,7 +131,8 @@ def _shares(count: int, kind: str) -> tuple[str, dict[str, FamilyParameter]]:
     if kind == "softmax":
         score = FamilyParameter("normal(0, 1.5)", "real", typical=0.0)
         scores = {f"theta{number}": score for number in range(2, count + 1)}
-        return f"shares_of({', '.join(scores)})", scores
+        softmax = f"tf.exp(Softmax(np.float64(0), {', '.join(scores)}).log_shares())"
+        return f"tf.maximum({softmax}, 1e-300)", scores  # or a logarithm of one would be infinite
     if count == 2:
         first = FamilyParameter("beta(1, 1)", "probability", typical=0.5)
         return "tf.stack([theta1, 1.0 - theta1], -1)", {"theta1": first}

@@ -22,9 +22,8 @@ from hiermod.models.distributions import (
     special,
 )
 from hiermod.models.distributions.bijectors import Outwards, StickBreaking, onto, sum_to_zero
-from hiermod.models.distributions.compound import shares_of
 
-__all__ = ["KNOWN", "OWN", "Outwards", "StickBreaking", "onto", "shares_of", "sum_to_zero"]
+__all__ = ["KNOWN", "OWN", "Outwards", "StickBreaking", "onto", "sum_to_zero"]
 
 KNOWN: dict[str, Any] = {
     name: thing
@@ -38,7 +37,6 @@ KNOWN: dict[str, Any] = {
 """Everything by name; classes come after those that they are kinds of."""
 
 OWN = {name: thing for name, thing in KNOWN.items() if inspect.isclass(thing)} | {
-    "shares_of": shares_of,
-    "sum_to_zero": sum_to_zero,
+    "sum_to_zero": sum_to_zero
 }
 """By name, for the expressions of likelihoods."""

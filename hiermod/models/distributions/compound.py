@@ -159,13 +159,6 @@ class ZeroOneInflated(Tailed):
         return square - self._mean() ** 2
 
 
-def shares_of(*scores: tf.Tensor) -> tf.Tensor:
-    """The softmax (..., K) of zero and the scores, which broadcast; no share is ever zero."""
-    none = sum(tf.zeros_like(score) for score in scores)
-    each = tf.stack([none, *(none + score for score in scores)], -1)
-    return tf.maximum(tf.nn.softmax(each), np.finfo(np.float64).tiny)
-
-
 class Mixture(Row):
     """A draw of one of several distributions, each with its share: `shares` has shape (..., K)."""
 
