@@ -29,16 +29,7 @@ from hiermod.models import responses
 from hiermod.models.families import FAMILIES, Family
 from hiermod.models.integrate import block_of
 from hiermod.models.links import LINKS, Link
-from hiermod.models.marginal import (
-    Block,
-    backward,
-    between,
-    cholesky,
-    forward,
-    log_determinant,
-    mixed,
-    through,
-)
+from hiermod.models.marginal import Block, sum_levels
 from hiermod.models.roughfit import RoughFit, at_least, by_level
 from hiermod.models.specification import Parameter, Predictor, Specification
 
@@ -93,22 +84,54 @@ class Conditioned:
         data : mapping
             As `condition` gives it.
         """
-        root = self.block.triangle(values)
-        cross = [tf.unstack(row[:, None]) for row in tf.unstack(data["cross"])]
-        matrix = between(root, cross, root)
-        for a in range(self.block.effects):
-            matrix[a][a] += 1.0
-        triangle = cholesky(matrix)
-        pull = data["pull"][None]
+        root = self.block.root(values)
+        known = data["pull"][None]
         if self.coefficients:
             beta = [values[n] if vector else values[n][:, None] for n, vector in self.coefficients]
-            pull -= tf.tensordot(tf.concat(beta, -1) - data["centre"], data["columns"], axes=1)
+            known -= tf.tensordot(tf.concat(beta, -1) - data["centre"], data["columns"], axes=1)
         for other, pairs in zip(self.before, data["links"], strict=True):
-            pull -= tf.stack(through(pairs, other.deviations(values), self.block.levels), axis=1)
-        mean = forward(triangle, mixed(root, tf.unstack(pull, axis=1)))
-        moved = [m + one for m, one in zip(mean, tf.unstack(x, axis=1), strict=True)]
-        z = backward(triangle, moved)
-        return tf.stack(z, axis=1), -0.5 * log_determinant(triangle)
+            u = tf.matmul(other.root(values), values[other.identifier])
+            met = tf.gather(u, pairs["there"], axis=-1)
+            said = tf.reduce_sum(pairs["cross"] * met[:, None], axis=2)
+            known -= sum_levels(said, pairs["here"], self.block.levels)
+        half = tf.einsum("klj,clm->ckmj", data["cross"], root)
+        matrix = tf.einsum("ckl,ckmj->clmj", root, half)
+        matrix += tf.eye(self.block.effects, dtype=root.dtype)[..., None]
+        return move(x, matrix, tf.matmul(root, known, transpose_a=True))
+
+
+def move(x: tf.Tensor, matrix: tf.Tensor, pull: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Of ``A = C C'`` the vectors ``C^-T (C^-1 b + x)``, and the sum of the logarithms of 1 / |C|.
+
+    Column after column of C, all chains and levels at once: element by element, a program with four
+    effects takes three times as long to compile.
+
+    Parameters
+    ----------
+    x : tensor, shape (chains, K, J)
+    matrix : tensor, shape (chains, K, K, J)
+        The A of every level.
+    pull : tensor, shape (chains, K, J)
+        The b of every level.
+
+    Returns
+    -------
+    tensor, shape (chains, K, J)
+    tensor, shape (chains,)
+    """
+    columns, log_det = [], tf.zeros_like(x[:, 0, 0])
+    for k in range(x.shape[1]):
+        pivot = tf.math.rsqrt(matrix[:, 0, 0])
+        column, first = matrix[:, 1:, 0] * pivot[:, None], pull[:, 0] * pivot
+        columns.append((pivot, column, first + x[:, k]))
+        matrix = matrix[:, 1:, 1:] - column[:, :, None] * column[:, None]
+        pull = pull[:, 1:] - column * first[:, None]
+        log_det += tf.reduce_sum(tf.math.log(pivot), -1)
+    moved = pull  # nothing is left of it
+    for pivot, column, left in reversed(columns):
+        one = (left - tf.reduce_sum(column * moved, axis=1)) * pivot
+        moved = tf.concat([one[:, None], moved], axis=1)
+    return moved, log_det
 
 
 def noncentered(s: Specification) -> Specification:

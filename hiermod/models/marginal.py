@@ -80,6 +80,12 @@ class Block:
         factor = values[self.cor]
         return [[scale[:, a] * factor[:, a, b] for b in range(a + 1)] for a in range(self.effects)]
 
+    def root(self, values: Values) -> tf.Tensor:
+        """Lambda as a whole, shape (chains, K, K)."""
+        scale = self.scale(values)
+        factor = np.eye(self.effects) if self.cor is None else values[self.cor]
+        return scale[:, :, None] * factor
+
     def deviations(self, values: Values) -> Rows:
         """Deviations of the levels, where they are sampled; by effect, (chains, J)."""
         z = tf.unstack(values[self.identifier], axis=1)

@@ -25,10 +25,9 @@ FloatArray = NDArray[np.float64]
 CLASSES = ("Intercept", "common", "group_sigma", "group_cor", "smooth_sigma")
 """Roles whose name is also a class key of ``priors=``."""
 
-
-FEW_EFFECTS = 3
-"""Most effects of a level that are conditioned on the data: with four, programs take four times as
-long to compile (measured: see docs/sampling.md)."""
+FEW_EFFECTS = 8
+"""Most effects of a level that are conditioned on the data: with more, finding what the data say of
+them costs more than it saves (measured: see docs/sampling.md)."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ def data(rows=240):
     rng = np.random.default_rng(3)
     frame = pd.DataFrame({"x": rng.normal(size=rows), "g": rng.integers(0, 12, rows)})
     frame["h"], frame["f"] = rng.integers(0, 5, rows), rng.choice(list("abc"), rows)
-    frame["w"] = rng.choice([1.0, 2.0], rows)
+    frame["w"], frame["m"] = rng.choice([1.0, 2.0], rows), np.arange(rows) % 9 + 0.5
     eta = 0.3 + 0.5 * frame["x"] + rng.normal(size=12)[frame["g"]]
     frame["y"] = eta + rng.normal(0, 0.7, rows)
     frame["n"] = 1 + frame.index % 4
@@ -28,6 +28,7 @@ CASES = {
     "slopes": ("k ~ x + (1 + x | g)", "poisson"),
     "independent": ("k ~ x + (1 + x || g)", "negbinomial"),
     "three effects": ("y ~ x + f + (0 + f | g)", "gaussian"),
+    "five effects, crossed": ("k ~ x + (1 + x * f - x | g) + (0 + f | h)", "poisson"),
     "crossed": ("y ~ x + (1 + x | g) + (1 | h)", "student"),
     "twice": ("prop(s, n) ~ x + (1 | g) + (0 + x | g)", "binomial"),
     "no intercept": ("k ~ 0 + f + (1 | g)", "poisson"),
@@ -187,6 +188,7 @@ def test_the_rough_fit_knows_what_a_row_is_worth():
         ("k ~ (1 | g) + (1 | h)", {"noncentered": {"g": False}}, ["h"]),
         ("k ~ (1 | g) + (1 | h)", {"noncentered": True}, []),
         ("k ~ (1 | gr(g, zero_sum=True))", {}, []),
+        ("k ~ (0 + C(m) | g) + (1 | h)", {}, ["h"]),  # nine effects of a level
         ("k ~ (1 | g)", {"link": "sqrt"}, ["g"]),
         (hm.formula("k ~ (1 | h)", shape="~ (1 | g)"), {"family": "negbinomial"}, ["h"]),
         (hm.formula("k ~ (1 |p| g)", shape="~ (1 |p| g)"), {"family": "negbinomial"}, []),
