@@ -74,8 +74,9 @@ def check(family: Family, taken: Collection[str]) -> None:
         )
     for name, parameter in family.parameters.items():
         _check_parameter(name, parameter, where)
-    if family.distance and family.distance not in family.parameters:
-        raise ModelError(f"{where}: distance must name a parameter, not {family.distance!r}.")
+    for name in family.distances:
+        if name not in family.parameters:
+            raise ModelError(f"{where}: distance must name a parameter, not {name!r}.")
     for what in ("likelihood", "totals"):
         if getattr(family, what):
             _check_text(family, what, f"{where}: its {what} {getattr(family, what)!r}")
@@ -154,7 +155,7 @@ def _check_text(family: Family, what: str, where: str) -> None:
         known = did_you_mean(name, allowed - {"eta"})
         raise ModelError(f"{where} has an unknown name {name!r}. {known}")
     for name in family.parameters:
-        if what == "likelihood" and name not in named | {family.distance}:
+        if what == "likelihood" and name not in named | {*family.distances}:
             raise ModelError(f"{where} does not depend on the parameter {name!r}.")
     kinds = [n for n in vars(lean.distributions) if n[0].isupper()]
     of_tfd = {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute) and _is_tfd(n.value)}

@@ -271,7 +271,7 @@ def _lines(s: Specification, n: _Text | _Latex) -> Iterator[tuple[str, str, str]
     known = of_row | {p.name: n.parameter(p) for p in s.auxiliary}
     arguments = [n.trials()] if s.family.trials else []
     response = s.design.response
-    names = [name for name in s.family.parameters if name != s.family.distance]
+    names = [name for name in s.family.parameters if name not in s.family.distances]
     if response.rate is not None:
         exposed = ("", *(name for name in names if name == "shape"))
         known |= {name: f"{n.column('exposure')}{n.times}{known[name]}" for name in exposed}
@@ -305,7 +305,7 @@ def _lines(s: Specification, n: _Text | _Latex) -> Iterator[tuple[str, str, str]
         if p.name in s.at_means:
             left = n.at_means(left)
             sums = [n.parameter(p), *_sums(s.at_means[p.name], n, n.mean_of)]
-            yield left, "=", (" - " if p is s.thresholds else " + ").join(sums)
+            yield left, "=", (" - " if p in s.thresholds else " + ").join(sums)
         if p.prior.shrinkage:
             yield from _shrunk(blocks[p.name], p, n)
         elif p.prior.elements:
@@ -313,13 +313,13 @@ def _lines(s: Specification, n: _Text | _Latex) -> Iterator[tuple[str, str, str]
                 yield n.element(left, label), *_prior(prior, n)
         else:
             sign, right = _prior(p.prior, n)
-            first = s.distance is not None and p is s.thresholds
-            left = n.element(left, p.labels[0]) if first else left
+            left = n.element(left, p.labels[0]) if s.distance(p) else left
             yield left, sign, right + n.note("   ascending" if p.support == "ordered" else "")
-        if p is s.distance and s.thresholds:
-            whole = n.parameter(s.thresholds)
-            begin = n.element(whole, s.categories[0])
-            yield n.element(whole, "k"), "=", f"{begin} + (k - 1){n.times}{n.parameter(p)}"
+        for first in s.thresholds:
+            if s.distance(first) is p:
+                whole = n.parameter(first)
+                begin = n.element(whole, s.categories[0])
+                yield n.element(whole, "k"), "=", f"{begin} + (k - 1){n.times}{n.parameter(p)}"
 
 
 def _prior(prior: Prior, n: _Text | _Latex) -> tuple[str, str]:

@@ -166,12 +166,12 @@ class Family:
     @property
     def mixed(self) -> bool:
         """Whether it is a mixture, of which the responses as a whole do not tell the means."""
-        return self.likelihood.startswith(MIXTURE)
+        return self.likelihood.startswith(MIXTURES)
 
     @property
-    def distance(self) -> str:
-        """The parameter that is the distance between neighbouring thresholds, if there is one."""
-        return next((p.distance for p in self.parameters.values() if p.distance), "")
+    def distances(self) -> tuple[str, ...]:
+        """Parameters that are distances between neighbouring thresholds."""
+        return tuple(p.distance for p in self.parameters.values() if p.distance)
 
     @property
     def called(self) -> str:
@@ -199,7 +199,7 @@ class Family:
         return np.log(y[y > 0]) if self.log_scale and (y > 0).any() else y
 
 
-MIXTURE = "Mixture("
+MIXTURES = ("Mixture(", "CircularMixture(")
 """How the likelihood of a mixture begins."""
 
 NORMAL = "tfd.Normal(loc={mean}, scale=sigma)"

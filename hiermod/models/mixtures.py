@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import replace
+
+import numpy as np
 
 from hiermod.errors import ModelError
 from hiermod.models import families
-from hiermod.models.families import MIXTURE, Family, FamilyParameter
+from hiermod.models.families import Family, FamilyParameter
 from hiermod.models.links import LINKS, fill
 
-SUPPORTS = {"identity": "real", "log": "positive", "logit": "probability"}
-"""Of a mean, by the default link of its family."""
+SUPPORTS = {"identity": "real", "log": "positive", "logit": "probability", "tan_half": "angle"}
+"""Of a mean, by the default link of its family; beside these there are drifts and latent values."""
+
+ZERO = FamilyParameter("constant(0)", "real", typical=0.0, links=("identity",))
 
 MEANS = {
     "real": FamilyParameter("normal({mean}, {wide})", "real", typical=0.0),
     "positive": FamilyParameter("exponential({per_mean})", "positive", typical=1.0),
     "probability": FamilyParameter("beta(1, 1)", "probability", typical=0.5),
+    "angle": FamilyParameter(f"uniform({-np.pi}, {np.pi})", "real", typical=0.0),
+    "drift": FamilyParameter("normal(0, 2.5)", "real", typical=0.0),
+    "latent": ZERO,  # the thresholds carry it
 }
 """The mean of a later component where it is a parameter of its own, by its support."""
 
-GAPS = {
-    "real": "exponential({per_sd})",
-    "positive": "exponential(1)",
-    "probability": "exponential(1)",
-}
+GAPS = dict.fromkeys(MEANS, "exponential(1)") | {"real": "exponential({per_sd})"}
 """Default priors of the gap between two means on the scale of the link."""
 
 
@@ -61,7 +64,11 @@ def mixture(*components: str | Family, order: str | None = None, shares: str = "
         linear predictor of each is that of the one before plus ``gap2``, ``gap3``, and so on; with
         ``order="none"`` their means are ``mu2``, ``mu3``, and so on.
 
-        All but ``theta`` may have formulas.
+        Components of ordered categories have their thresholds in common with ``order="mu"``, and
+        with ``order="none"`` each its own, ``threshold1`` and so on; the locations ``mu2`` and so
+        on are then zero, unless they have a formula, which is without an intercept.
+
+        All but ``theta`` and thresholds may have formulas.
 
     Raises
     ------
@@ -93,14 +100,21 @@ def mixture(*components: str | Family, order: str | None = None, shares: str = "
     _check(parts, order)
     each, parameters = _shares(len(parts), shares)
     for number, other in enumerate(parts[1:], 2):
-        support = SUPPORTS[other.links[0]]
+        support = _support(other)
         if order == "mu":
             parameters[_gap(number, len(parts))] = FamilyParameter(GAPS[support])
         else:
             whole = tuple(n for n in other.links if support == "real" or not LINKS[n].partial)
-            parameters[f"mu{number}"] = replace(MEANS[support], links=whole)
+            mean = MEANS[support]
+            parameters[f"mu{number}"] = replace(mean, links=mean.links or whole)
+    common = _common(one) if order == "mu" else frozenset()
+    parameters |= {name: p for name, p in one.parameters.items() if name in common}
     for number, component in enumerate(parts, 1):
-        own = {f"{name}{number}": p for name, p in component.parameters.items()}
+        own = {
+            f"{name}{number}": replace(p, distance=f"{p.distance}{number}" if p.distance else "")
+            for name, p in component.parameters.items()
+            if name not in common
+        }
         if clash := sorted(parameters.keys() & own):
             raise ModelError(
                 f"family {component.name!r} cannot be component {number}: the mixture has its own "
@@ -109,7 +123,7 @@ def mixture(*components: str | Family, order: str | None = None, shares: str = "
         parameters |= own
     return Family(
         "_".join(["mixture", *(part.name for part in parts)]),
-        likelihood=_expression(parts, "likelihood", order, each),
+        likelihood=_expression(parts, "likelihood", order, each, common),
         links=one.links,
         parameters=parameters,
         counts=one.counts,
@@ -119,7 +133,11 @@ def mixture(*components: str | Family, order: str | None = None, shares: str = "
         trials=one.trials,
         location=one.location,
         log_scale=one.log_scale,
-        tails=_expression(parts, "tails", order, each) if all(p.tails for p in parts) else "",
+        tails=_expression(parts, "tails", order, each, common)
+        if all(p.tails for p in parts)
+        else "",
+        categories=one.categories,
+        decisions=one.decisions,
         points=one.points,
     )
 
@@ -140,6 +158,19 @@ def _shares(count: int, kind: str) -> tuple[str, dict[str, FamilyParameter]]:
     return "theta", {"theta": every}
 
 
+def _support(family: Family) -> str:
+    """What the mean of a family is."""
+    if family.decisions:
+        return "drift"
+    return "latent" if family.categories else SUPPORTS[family.links[0]]
+
+
+def _common(family: Family) -> Set[str]:
+    """Parameters that equal, ordered components have in common: thresholds."""
+    found = {name: p.distance for name, p in family.parameters.items() if p.thresholds}
+    return {*found, *found.values()} - {""}
+
+
 def _gap(number: int, count: int) -> str:
     """Name of the gap between the linear predictor of a component and that before it."""
     return "gap" if count == 2 else f"gap{number}"
@@ -156,39 +187,48 @@ def _check(parts: Sequence[Family], order: str) -> None:
                 f"family {family.name!r} cannot be part of a mixture: it is one. Give all "
                 "components to one hm.mixture()."
             )
-        if family.links[0] not in SUPPORTS or family.categories or family.decisions:
-            raise ModelError(f"family {family.name!r} cannot be part of a mixture.")
+        if family.single:
+            raise ModelError(
+                f"family {family.name!r} cannot be part of a mixture: it has a linear predictor "
+                "for every outcome, and a mixture one for every component."
+            )
     for other in parts[1:]:
         if order == "mu" and one != other:
             raise ModelError(
                 f"order='mu' is for a mixture of equal families, not of {one.name!r} and "
                 f"{other.name!r}: leave it out."
             )
-        for what in ("counts", "trials", "lower", "upper", "log_scale", "points"):
-            if getattr(one, what) != getattr(other, what):
+        angles = (_support(one) == "angle") != (_support(other) == "angle")
+        kinds = ("categories", "decisions", "counts", "trials", "lower", "upper", "log_scale")
+        for what in (*kinds, "points"):
+            if angles or getattr(one, what) != getattr(other, what):
                 raise ModelError(
                     f"families {one.name!r} and {other.name!r} cannot be mixed: all must be of "
-                    "counts or not, of the same range, and about the response or all about its "
-                    "logarithm."
+                    "counts or not, of ordered categories or not, of the same range, and about the "
+                    "response or all about its logarithm."
                 )
 
 
-def _expression(parts: Sequence[Family], what: str, order: str, shares: str) -> str:
+def _expression(
+    parts: Sequence[Family], what: str, order: str, shares: str, common: Set[str]
+) -> str:
     """The likelihood or the tails, of which later components have predictors of their own."""
-    made, place = [_numbered(parts[0], what, 1)], "eta"
+    made, place = [_numbered(parts[0], what, 1, common)], "eta"
     for number, part in enumerate(parts[1:], 2):
-        own = _numbered(part, what, number)
+        own = _numbered(part, what, number, common)
         if order == "mu":
             place += f" + {_gap(number, len(parts))}"
         else:
-            own, place = fill(own, LINKS["identity"]), f"mu{number} + tf.zeros_like(eta)"
+            place = f"mu{number} + tf.zeros_like(eta)"
+            own = own if part.categories else fill(own, LINKS["identity"])
         made.append(f"(lambda eta: {own})({place})")
-    return f"{MIXTURE}{shares}, {', '.join(made)})"
+    kind = "CircularMixture(" if _support(parts[0]) == "angle" else "Mixture("
+    return f"{kind}{shares}, {', '.join(made)})"
 
 
-def _numbered(component: Family, what: str, number: int) -> str:
+def _numbered(component: Family, what: str, number: int, common: Set[str]) -> str:
     """An expression whose parameters have the number of the component; keywords have none."""
     text = getattr(component, what)
-    for name in component.parameters:
+    for name in component.parameters.keys() - common:
         text = re.sub(rf"\b{name}\b(?!=)", f"{name}{number}", text)
     return text

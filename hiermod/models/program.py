@@ -299,9 +299,10 @@ def _likelihood(s: Specification) -> str:
     for p in s.others:
         inverse = re.sub(r"\beta\b", f"eta_{p.parameter}", p.link.mean)
         wide += f"    {p.parameter} = {inverse}\n"
-    if s.thresholds and s.distance:
-        steps = f"{s.distance.identifier}[..., tf.newaxis] * np.arange({len(s.categories)}.0)"
-        wide += f"    {s.thresholds.identifier} += {steps}\n"
+    for p in s.thresholds:
+        if distance := s.distance(p):
+            steps = f"{distance.identifier}[..., tf.newaxis] * np.arange({len(s.categories)}.0)"
+            wide += f"    {p.identifier} += {steps}\n"
     return (
         f"def likelihood({arguments}):\n"
         f'    """Distribution of the response of every row, given the linear predictor."""\n'

@@ -68,7 +68,7 @@ def numbered(family: Family, response: Response) -> Response:
     if highest < 2:
         beside = " beside the hurdle" if first == 0 else ""
         raise DataError(f"the response {name} has one category{beside}: there is nothing to model.")
-    if highest < 3 and family.distance:
+    if highest < 3 and family.distances:
         raise DataError(
             f"the response {name} has two categories, between which there is one threshold: "
             f"distances need three or more. Use family={family.called!r}."

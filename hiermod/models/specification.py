@@ -341,15 +341,15 @@ class Specification(Predictor):
         return (self, *self.others)
 
     @property
-    def thresholds(self) -> Parameter | None:
-        """Those between categories, which carry the intercept of the mean."""
+    def thresholds(self) -> tuple[Parameter, ...]:
+        """Those between categories: of the mean, whose intercept they carry, come first."""
         known = self.family.parameters
-        return next((p for p in self.auxiliary if known[p.name].thresholds), None)
+        return tuple(p for p in self.auxiliary if known[p.name].thresholds)
 
-    @property
-    def distance(self) -> Parameter | None:
-        """That between neighbouring thresholds, if `thresholds` is the first one alone."""
-        return next((p for p in self.auxiliary if p.name == self.family.distance), None)
+    def distance(self, p: Parameter) -> Parameter | None:
+        """That between neighbouring thresholds, if `p` is the first of them alone."""
+        known = self.family.parameters.get(p.name)
+        return next((q for q in self.auxiliary if known and q.name == known.distance), None)
 
     @property
     def categories(self) -> tuple[str, ...]:
@@ -361,7 +361,7 @@ class Specification(Predictor):
         """Names of parameters whose priors speak of the predictors' means, with the predictor."""
         found = {p.intercept.name: p for p in self.predictors if p.intercept and p.centred}
         if self.thresholds and self.centred:
-            found[self.thresholds.name] = self
+            found[self.thresholds[0].name] = self
         return found
 
     @cached_property
@@ -548,19 +548,34 @@ def _settled(
     return whole, spread(design, outcomes), outcomes
 
 
-def _check_formulas(kind: families.Family, design: Design) -> None:
-    """Refuse formulas that the family has no use for."""
-    disc = design.parameters.get("disc") if kind.categories == "ordered" else None
-    if disc and disc.intercept:
-        raise ModelError(
-            "an intercept of disc cannot be told from the scale of the thresholds: write "
-            "disc='~ 0 + ...'."
-        )
-    if kind.categories == "ordered" and not design.intercept:
+def _check_thresholds(kind: families.Family, design: Design) -> None:
+    """Refuse intercepts that cannot be told from thresholds, and scales from theirs."""
+    if not design.intercept:
         raise ModelError(
             f"family {kind.name!r} has thresholds in place of an intercept: leave 0 + (or - 1) out "
             "of the formula."
         )
+    shifted = [name for name, part in design.parameters.items() if part.intercept]
+    scales = [name for name in kind.parameters if re.fullmatch(r"disc\d*", name)]
+    scaled = [name for name in shifted if name in scales]
+    each = sum(p.thresholds for p in kind.parameters.values()) > 1
+    if scaled and (each or len(scaled) == len(scales)):
+        raise ModelError(
+            f"an intercept of {scaled[0]} cannot be told from the scale of the thresholds: write "
+            f"{scaled[0]}='~ 0 + ...'."
+        )
+    for name in shifted:
+        if each and re.fullmatch(r"mu\d+", name):
+            raise ModelError(
+                f"component {name[2:]} has thresholds in place of an intercept: write "
+                f"{name}='~ 0 + ...'."
+            )
+
+
+def _check_formulas(kind: families.Family, design: Design) -> None:
+    """Refuse formulas that the family has no use for."""
+    if kind.categories == "ordered":
+        _check_thresholds(kind, design)
     for name in design.parameters:
         if name not in kind.parameters:
             known = ", ".join(kind.parameters) or "none beside the mean"
@@ -570,7 +585,7 @@ def _check_formulas(kind: families.Family, design: Design) -> None:
                 f"{name!r} has one value for each pair of categories and cannot have a formula: "
                 "what shifts them all is the formula of the response."
             )
-        if name == kind.distance:
+        if name in kind.distances:
             raise ModelError(
                 f"{name!r} is the distance between thresholds and cannot have a formula: what "
                 "shifts them all is the formula of the response, what stretches them that of disc."
@@ -1028,7 +1043,7 @@ def prior_table(specification: Specification) -> pd.DataFrame:
     s = specification
     at_means = {p.intercept.name: p.center for p in s.predictors if p.common and p.intercept}
     if s.thresholds and s.common:
-        at_means[s.thresholds.name] = s.center
+        at_means[s.thresholds[0].name] = s.center
     rows = []
     for p in s.parameters:
         source = p.prior.source
@@ -1036,7 +1051,7 @@ def prior_table(specification: Specification) -> pd.DataFrame:
             continue  # steps, which are made of what has priors
         if not source.startswith("default"):
             source = "yours" if source == p.name else f"yours, from {source!r}"
-        if s.distance and p is s.thresholds:
+        if s.distance(p):
             source += "; of the first"
         if p.name in at_means:
             source += "; at predictors' means" if at_means[p.name] else "; at predictors = 0"

@@ -59,7 +59,7 @@ def ordinal(family: str | Family, *, threshold: str = "flexible") -> Family:
             f"threshold of an ordinal family must be {' or '.join(map(repr, KINDS))}, not "
             f"{threshold!r}."
         )
-    if threshold == "flexible" or given.distance:
+    if threshold == "flexible" or given.distances:
         return given
     parameters: dict[str, FamilyParameter] = {}
     for name, parameter in given.parameters.items():

@@ -51,8 +51,8 @@ def posterior(
     for p in s.parameters:
         linear = s.at_means.get(p.name)
         moved = linear and not all(q.prior.constant for q in linear.common)
-        if p is s.thresholds and s.distance:
-            moved = moved or not s.distance.prior.constant
+        if distance := s.distance(p):
+            moved = moved or not distance.prior.constant
         if p.prior.constant and not moved:
             found[p.name].attrs["constant"] = 1
     return found
@@ -72,7 +72,7 @@ def _variables(
         for p in linear.scales:
             yield p.name, _common(p, values)
     for p in s.auxiliary:
-        yield p.name, _thresholds(s, p, values) if p is s.thresholds else _common(p, values)
+        yield p.name, _thresholds(s, p, values) if p in s.thresholds else _common(p, values)
     for g in s.every_group:
         yield from _group_parameters(s, g, values)
     for g in s.every_group:
@@ -92,12 +92,13 @@ def _thresholds(
     s: Specification, p: Parameter, values: Mapping[str, NDArray[np.float64]]
 ) -> Variable:
     """All thresholds at predictors = 0."""
-    added = np.asarray(shift(s, {q.name: values[q.identifier] for q in s.common}))
-    found = values[p.identifier] + added[..., np.newaxis]
-    if s.distance:
-        found = found + values[s.distance.identifier][..., np.newaxis] * np.arange(
-            len(s.categories)
-        )
+    found = values[p.identifier]
+    if p is s.thresholds[0]:
+        added = np.asarray(shift(s, {q.name: values[q.identifier] for q in s.common}))
+        found = found + added[..., np.newaxis]
+    if distance := s.distance(p):
+        steps = np.arange(len(s.categories))
+        found = found + values[distance.identifier][..., np.newaxis] * steps
     dim = f"{p.name}_dim"
     return (dim,), found, {dim: list(s.categories)}
 

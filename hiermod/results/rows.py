@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from hiermod.errors import ModelError
 from hiermod.formula.design import Design
 from hiermod.models.joint import Joint, arrays
-from hiermod.models.specification import GroupEffects, Predictor, Specification
+from hiermod.models.specification import GroupEffects, Parameter, Predictor, Specification
 
 FloatArray = NDArray[np.float64]
 
@@ -64,11 +64,11 @@ def shift(s: Predictor, coefficients: Mapping[Hashable, Any]) -> Any:
     return total
 
 
-def thresholds(s: Specification, posterior: xr.Dataset) -> FloatArray:
+def thresholds(s: Specification, p: Parameter, posterior: xr.Dataset) -> FloatArray:
     """Those at the predictors' means that have a prior, (chain, draw, all of them or the first)."""
-    assert s.thresholds
-    found = posterior[s.thresholds.name].to_numpy()[..., : len(s.thresholds.labels)]
-    return np.asarray(found - np.expand_dims(shift(s, posterior), -1))
+    found = posterior[p.name].to_numpy()[..., : len(p.labels)]
+    added = shift(s, posterior) if p is s.thresholds[0] else 0.0
+    return np.asarray(found - np.expand_dims(added, -1))
 
 
 def by_row(
@@ -101,8 +101,7 @@ def by_row(
         data = {k: tf.constant(v) for k, v in arrays(s, design).items()}
     inputs = {p.parameter: predictor_inputs(p, posterior) for p in s.predictors}
     fixed = {p.name: posterior[p.name].to_numpy() for p in s.auxiliary}
-    if s.thresholds:
-        fixed[s.thresholds.name] = thresholds(s, posterior)
+    fixed |= {p.name: thresholds(s, p, posterior) for p in s.thresholds}
     fixed = {name: v.reshape(-1, *v.shape[2:]) for name, v in fixed.items()}
     chains, draws, rows = posterior.sizes["chain"], posterior.sizes["draw"], data["y"].shape[0]
     pieces = []

@@ -55,8 +55,8 @@ def _value(joint: Joint, p: Parameter, posterior: xr.Dataset) -> FloatArray:
     s, value = joint.specification, posterior[p.name].to_numpy()
     if p.size:
         return np.linalg.cholesky(value)
-    if p is s.thresholds:
-        return thresholds(s, posterior)
+    if p in s.thresholds:
+        return thresholds(s, p, posterior)
     if p.name in s.at_means:
         return np.asarray(value + shift(s.at_means[p.name], posterior))
     return np.asarray(value)

@@ -8,7 +8,7 @@ from scipy import special, stats
 
 import hiermod as hm
 from hiermod import results
-from hiermod.models import links
+from hiermod.models import families, links
 from hiermod.models.links import LINKS
 
 ETA = np.array([-1.0, 0.3, 1.2])
@@ -426,6 +426,11 @@ def test_supports_are_those_of_both():
         hm.model(pd.DataFrame({"y": [0.0, 1.0, 2.0]}), "y ~ 1", family=family)
 
 
+line = hm.Family(
+    "line", "tfd.Normal({mean}, np.float64(1))", ("identity",), lower=-np.pi, upper=np.pi
+)
+
+
 @pytest.mark.parametrize(
     ("make", "says"),
     [
@@ -435,11 +440,17 @@ def test_supports_are_those_of_both():
             "'mixture_gaussian_student' cannot be part of a mixture: it is one. Give all comp",
         ),
         (lambda: hm.mixture("poisson", "poisson", "gamma"), "'poisson' and 'gamma' cannot be mixe"),
-        (lambda: hm.mixture("gaussian", "cumulative"), "'cumulative' cannot be part of a mixture"),
+        (lambda: hm.mixture("gaussian", "cumulative"), "of ordered categories or not"),
+        (lambda: hm.mixture("cumulative", "hurdle_cumulative"), "of the same range"),
+        (lambda: hm.mixture("wiener", "gaussian"), "'wiener' and 'gaussian' cannot be mixed"),
+        (
+            lambda: hm.mixture("categorical", "categorical"),
+            "it has a linear predictor for every outcome, and a mixture one for every component",
+        ),
         (lambda: hm.mixture("gaussian", "gausian"), "Did you mean 'gaussian'?"),
         (lambda: hm.mixture("gaussian", "poisson"), "'gaussian' and 'poisson' cannot be mixed"),
         (lambda: hm.mixture("gamma", "lognormal"), "all about its logarithm"),
-        (lambda: hm.mixture("von_mises", "von_mises"), "cannot be part of a mixture"),
+        (lambda: hm.mixture("von_mises", line), "'von_mises' and 'line' cannot be mixed"),
         (lambda: hm.mixture("gaussian", "student", order="mu"), "for a mixture of equal families"),
         (lambda: hm.mixture("gaussian", "student", order="up"), "must be 'mu' or 'none', not 'up'"),
         (
@@ -456,3 +467,203 @@ def test_errors(make, says):
     with pytest.raises(hm.ModelError) as info:
         make()
     assert says in str(info.value)
+
+
+def table(thresholds, location, disc=1.0):
+    """Probabilities of the categories of cumulative logits, by row."""
+    below = special.expit(disc * (np.asarray(thresholds) - np.reshape(location, (-1, 1))))
+    whole = np.pad(below, [(0, 0), (1, 1)], constant_values=((0, 0), (0, 1)))
+    return np.diff(whole, axis=1)
+
+
+CUTS, OTHER = [-1.0, 0.2, 1.5], [-0.4, 0.1, 0.3]
+ORDINAL = {
+    "in common": (
+        hm.mixture("cumulative", "cumulative"),
+        {"gap": 0.8, "threshold": CUTS, "disc1": 1.0, "disc2": 0.6},
+        [table(CUTS, ETA), table(CUTS, ETA + 0.8, 0.6)],
+    ),
+    "their own": (
+        hm.mixture("cumulative", "cumulative", order="none"),
+        {"mu2": 0.0, "threshold1": CUTS, "disc1": 1.0, "threshold2": OTHER, "disc2": 2.0},
+        [table(CUTS, ETA), table(OTHER, 0 * ETA, 2.0)],
+    ),
+    "two kinds": (
+        hm.mixture("cumulative", "sratio"),
+        {"mu2": 0.4, "threshold1": CUTS, "disc1": 1.0, "threshold2": [0.0, 0.0, 0.0], "disc2": 1.0},
+        [table(CUTS, ETA), [[0.401312, 0.240260, 0.143841, 0.214587]] * 3],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ORDINAL)
+def test_ordered_categories(case):
+    family, values, parts = ORDINAL[case]
+    assert list(family.parameters) == ["theta1", *values]
+    found = evaluated(
+        family, "likelihood", theta1=SHARE, **{n: np.array([v]) for n, v in values.items()}
+    )
+    exact = summed([SHARE, 1 - SHARE], [np.array(p) for p in parts])
+    tolerance = 1e-5 if case == "two kinds" else 1e-12
+    np.testing.assert_allclose(found.probs(), exact, tolerance)
+    for y in (1.0, 2.0, 4.0):
+        density = found.log_prob(np.full(3, y))
+        np.testing.assert_allclose(density, np.log(exact[:, int(y) - 1]), tolerance)
+    assert np.isneginf(found.log_prob(np.full(3, 5.0))).all()
+    np.testing.assert_allclose(found.mean(), exact @ [1, 2, 3, 4], tolerance)
+    drawn = found.sample(20_000, seed=tf.constant([1, 2], tf.int32)).numpy()
+    for row in range(3):
+        counts = np.bincount(drawn[:, row].astype(int), minlength=5)[1:]
+        assert stats.chisquare(counts, 20_000 * exact[row]).pvalue > 1e-4
+
+
+@pytest.fixture(scope="module")
+def answers():
+    """Some answer by x, others in the middle, or at the ends, whatever x is."""
+    rng = np.random.default_rng(4)
+    x, of_x = rng.normal(size=1200), rng.random(1200) < 0.7
+    rows = np.where(of_x[:, None], table([-1.5, 0.0, 1.5], 2.0 * x), [[0.45, 0.05, 0.05, 0.45]])
+    y = 1 + (rng.random((1200, 1)) > rows.cumsum(axis=1)[:, :-1]).sum(axis=1)
+    return pd.DataFrame({"x": x, "y": y})
+
+
+def test_ordered_components_with_thresholds_of_their_own_are_found(answers):
+    fit = hm.fit(
+        answers,
+        "y ~ x",
+        family=hm.mixture("cumulative", "cumulative", order="none"),
+        seed=1,
+        progress=False,
+    )
+    assert fit.check().figures["r_hat"] < 1.02
+    truth = {"x": 2.0, "theta1": 0.7, "threshold1": [-1.5, 0.0, 1.5]}
+    truth["threshold2"] = special.logit([0.45, 0.5, 0.55])
+    for name, value in truth.items():
+        draws = fit.posterior[name]
+        error = np.abs(draws.mean(("chain", "draw")) - value) / draws.std(("chain", "draw"))
+        assert (error < 3.5).all(), name
+    fitted = results.fitted(fit.model._joint, fit.posterior)
+    assert fitted.shape == (4, 1000, 1200, 4)
+    np.testing.assert_allclose(fitted.sum(-1), 1.0, 1e-12)
+    shares = np.bincount(answers["y"])[1:] / 1200
+    np.testing.assert_allclose(fitted.mean((0, 1, 2)), shares, atol=0.02)
+    # What is kept of thresholds gives the density that was sampled.
+    direct = results.log_likelihood(fit.model._joint, fit.posterior)[0, 0]
+    at = {n: fit.posterior[n][0, 0].to_numpy() for n in ("x", *list(truth)[1:])}
+    rows = summed(
+        [at["theta1"], 1 - at["theta1"]],
+        [table(at["threshold1"], at["x"] * answers["x"]), table(at["threshold2"], np.zeros(1200))],
+    )
+    np.testing.assert_allclose(direct, np.log(rows[np.arange(1200), answers["y"] - 1]), 1e-9)
+
+
+@pytest.mark.parametrize("order", ["mu", "none"])
+def test_models_of_equidistant_thresholds(answers, order):
+    even = hm.ordinal("cumulative", threshold="equidistant")
+    model = hm.model(answers, "y ~ x", family=hm.mixture(even, even, order=order))
+    names = ["threshold1", "threshold2"] if order == "none" else ["threshold"]
+    delta = [name.replace("threshold", "delta") for name in names]
+    assert {*names, *delta} < {*model.priors.index}
+    assert (
+        list(model.priors["source"][names])
+        == [
+            "default; of the first; at predictors' means",
+            "default; of the first",
+        ][: len(names)]
+    )
+    for one, gap in zip(names, delta, strict=True):
+        assert f"{one}[k] = {one}[1] + (k - 1) * {gap}" in str(model.equations())
+    scope: dict = {}
+    exec(model.code(), scope)
+    drawn = model.joint.sample(2, seed=tf.constant([1, 2], tf.int32))
+    np.testing.assert_allclose(scope["joint"].log_prob(drawn), model.joint.log_prob(drawn), 1e-12)
+    kept = model.sample_prior(draws=5, seed=1).prior
+    for one, gap in zip(names, delta, strict=True):
+        steps = np.diff(kept[one].to_numpy(), axis=-1)
+        np.testing.assert_allclose(steps, np.repeat(kept[gap].to_numpy()[..., None], 2, -1), 1e-9)
+
+
+@pytest.mark.parametrize(
+    ("order", "parts", "says"),
+    [
+        ("none", {"mu2": "~ x"}, "component 2 has thresholds in place of an intercept: write mu2="),
+        ("none", {"disc2": "~ x"}, "an intercept of disc2 cannot be told from the scale of the"),
+        ("mu", {"disc1": "~ x", "disc2": "~ x"}, "an intercept of disc1 cannot be told from the s"),
+        ("mu", {"threshold": "~ x"}, "has one value for each pair of categories"),
+    ],
+)
+def test_errors_of_ordered_components(answers, order, parts, says):
+    family = hm.mixture("cumulative", "cumulative", order=order)
+    with pytest.raises(hm.ModelError) as info:
+        hm.model(answers, hm.formula("y ~ x", **parts), family=family)
+    assert says in str(info.value)
+    hm.model(answers, hm.formula("y ~ x", disc2="~ 0 + x"), family=family)
+
+
+def test_angles():
+    family = hm.mixture("von_mises", "von_mises", order="none")
+    values = {"theta1": SHARE, "mu2": 2.8, "kappa1": 1.5, "kappa2": 4.0}
+    assert set(family.parameters) == {*values}
+    assert not family.tails
+    found = evaluated(family, "likelihood", **values)
+    parts = [stats.vonmises(1.5, 2 * np.arctan(ETA)), stats.vonmises(4.0, 2.8)]
+    y = np.linspace(-np.pi, np.pi, 2001)[:, None]
+    density = summed([SHARE, 1 - SHARE], [p.pdf(y) for p in parts])
+    np.testing.assert_allclose(found.log_prob(y), np.log(density), 1e-10)
+    point = np.trapezoid(density * np.exp(1j * y), y, axis=0)
+    np.testing.assert_allclose(found.mean(), np.angle(point), 1e-6)
+    np.testing.assert_allclose(found.variance(), 1 - np.abs(point), 1e-6)
+    drawn = found.sample(20_000, seed=tf.constant([1, 2], tf.int32)).numpy()
+    for row in range(3):
+        below = np.append(
+            0, np.cumsum((density[1:, row] + density[:-1, row]) / 2 * np.diff(y[:, 0]))
+        )
+        assert (
+            stats.kstest(drawn[:, row], lambda v, b=below: np.interp(v, y[:, 0], b)).pvalue > 1e-4
+        )
+    gapped = evaluated(
+        hm.mixture("von_mises", "von_mises"),
+        "likelihood",
+        **{"theta1": SHARE, "gap": 0.7, "kappa1": 1.5, "kappa2": 4.0},
+    )
+    np.testing.assert_allclose(gapped.components[1].mean(), 2 * np.arctan(ETA + 0.7), 1e-12)
+
+
+def test_two_directions_are_found():
+    rng = np.random.default_rng(2)
+    first = rng.random(500) < 0.6
+    angle = np.where(first, rng.vonmises(-0.5, 3.0, 500), rng.vonmises(2.6, 6.0, 500))
+    data = pd.DataFrame({"angle": angle})
+    family = hm.mixture("von_mises", "von_mises", order="none")
+    model = hm.model(data, "angle ~ 1", family=family)
+    assert model.priors["prior"]["mu2"] == "uniform(-3.142, 3.142)"
+    fit = model.fit(seed=1, progress=False)
+    # The two may change places: one mode, and what each chain says of it.
+    second = fit.posterior["mu2"].median("draw").to_numpy()
+    share = fit.posterior["theta1"].median("draw").to_numpy()
+    for mu2, theta1 in zip(second, share, strict=True):
+        assert (abs(mu2 - 2.6), abs(theta1 - 0.6)) < (0.2, 0.1) or (
+            abs(mu2 + 0.5) < 0.2 and abs(theta1 - 0.4) < 0.1
+        )
+
+
+def test_decisions():
+    family = hm.mixture("wiener", "wiener", order="none")
+    own = {"bs": 1.3, "ndt": 0.1, "bias": 0.4}, {"bs": 2.0, "ndt": 0.2, "bias": 0.6}
+    values = {f"{n}{k}": v for k, part in enumerate(own, 1) for n, v in part.items()}
+    assert set(family.parameters) == {"theta1", "mu2", *values}
+    found = evaluated(family, "likelihood", theta1=SHARE, mu2=-0.5, **values)
+    y = np.array([[0.5], [-0.7], [2.0]])
+    wiener = families.FAMILIES["wiener"]
+    one = evaluated(wiener, "likelihood", **own[0])
+    steady = wiener.likelihood.format(mean="eta * 0.0 - 0.5")
+    second = links.evaluate(steady, eta=ETA, **{n: np.array(v) for n, v in own[1].items()})
+    rows = [np.asarray(d.log_prob(y)) for d in (one, second)]
+    exact = special.logsumexp(rows, axis=0, b=np.reshape([SHARE, 1 - SHARE], (2, 1, 1)))
+    np.testing.assert_allclose(found.log_prob(y), exact, 1e-12)
+    trials = pd.DataFrame({"t": [0.5, 0.7, 2.0, 0.9], "up": [1, 0, 1, 1]})
+    model = hm.model(trials, "decided(t, up) ~ 1", family=family)
+    assert model.priors["prior"]["mu2"] == "normal(0, 2.5)"
+    assert model.priors["prior"]["ndt2"] == "uniform(0, 0.5)"
+    drawn = model.joint.sample(3, seed=tf.constant([1, 2], tf.int32))
+    assert np.isfinite(model.joint.log_prob(drawn)).all()

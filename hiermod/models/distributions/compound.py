@@ -176,7 +176,8 @@ class Mixture(Row):
         parts = zip(self.shares, self.components, strict=True)
         first, *others = [tf.math.log(share) + getattr(c, function)(y) for share, c in parts]
         for other in others:
-            first = tfp.math.log_add_exp(first, other)
+            # Two of -inf, outside of the support, would give NaN.
+            first = tf.where(first == -np.inf, other, tfp.math.log_add_exp(first, other))
         return first
 
     def _log_prob(self, y: tf.Tensor) -> tf.Tensor:
@@ -205,6 +206,33 @@ class Mixture(Row):
         mean = self._mean()
         parts = zip(self.shares, self.components, strict=True)
         return sum(share * (c.variance() + (c.mean() - mean) ** 2) for share, c in parts)
+
+    def probs(self) -> tf.Tensor:
+        """Probabilities of the categories, (..., K), of components that have them."""
+        parts = zip(self.shares, self.components, strict=True)
+        return sum(share[..., tf.newaxis] * c.probs() for share, c in parts)
+
+
+class CircularMixture(Mixture):
+    """One of angles: their mean is the direction of the mean of points on the unit circle.
+
+    The variance is one minus the length of that, as of `tfd.VonMises`.
+    """
+
+    def _point(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """Mean of the cosine and of the sine."""
+        parts = [*zip(self.shares, self.components, strict=True)]
+        lengths = [share * (1.0 - c.variance()) for share, c in parts]
+        cosine = sum(r * tf.cos(c.mean()) for r, (_, c) in zip(lengths, parts, strict=True))
+        return cosine, sum(r * tf.sin(c.mean()) for r, (_, c) in zip(lengths, parts, strict=True))
+
+    def _mean(self) -> tf.Tensor:
+        cosine, sine = self._point()
+        return tf.atan2(sine, cosine)
+
+    def _variance(self) -> tf.Tensor:
+        cosine, sine = self._point()
+        return 1.0 - tf.sqrt(cosine**2 + sine**2)
 
 
 class Truncated(Row):
