@@ -577,7 +577,7 @@ def test_models_of_equidistant_thresholds(answers, order):
     exec(model.code(), scope)
     drawn = model.joint.sample(2, seed=tf.constant([1, 2], tf.int32))
     np.testing.assert_allclose(scope["joint"].log_prob(drawn), model.joint.log_prob(drawn), 1e-12)
-    kept = model.sample_prior(draws=5, seed=1).prior
+    kept = model.sample_prior(draws=5, seed=1)["prior"]
     for one, gap in zip(names, delta, strict=True):
         steps = np.diff(kept[one].to_numpy(), axis=-1)
         np.testing.assert_allclose(steps, np.repeat(kept[gap].to_numpy()[..., None], 2, -1), 1e-9)

@@ -288,9 +288,9 @@ def test_the_prior_of_thresholds_reaches_where_they_are(frame):
     )
     sd = 2.5 / float(np.std(far["far"]))
     assert plain.priors.loc["threshold", "prior"] == "normal(0, 2.5)"
-    prior = shifted.specification.thresholds.prior
+    prior = shifted.specification.thresholds[0].prior
     assert prior.arguments[1] == pytest.approx(np.hypot(2.5, sd * far["far"].mean()), rel=1e-6)
-    offset = hm.model(far, "y ~ x + offset(far)", family="cumulative").specification.thresholds
+    offset = hm.model(far, "y ~ x + offset(far)", family="cumulative").specification.thresholds[0]
     assert offset.prior.arguments == pytest.approx((far["far"].mean(), 2.5))
 
 
@@ -316,9 +316,9 @@ def test_levels_in_their_order(frame):
     one = hm.model(frame.assign(y=levels), "y ~ x", family="cumulative")
     other = hm.model(frame, "y ~ x", family="cumulative")
     np.testing.assert_array_equal(one._joint.data["y"], other._joint.data["y"])
-    assert one.specification.thresholds.labels == ("none", "some", "most")
+    assert one.specification.thresholds[0].labels == ("none", "some", "most")
     two = hm.model(frame.assign(y=np.where(frame["y"] > 2, "yes", "no")), "y ~ x", family="acat")
-    assert two.specification.thresholds.labels == ("no",)
+    assert two.specification.thresholds[0].labels == ("no",)
 
 
 @pytest.fixture(scope="module")
@@ -372,7 +372,7 @@ def test_a_hurdle_as_a_number(pain):
     model = hm.model(pain, "y ~ x", family="hurdle_cumulative", priors={"hu": "beta(2, 2)"})
     named = hm.model(pain, "shown ~ x", family="hurdle_cumulative")
     np.testing.assert_array_equal(model._joint.data["y"], named._joint.data["y"])
-    assert model.specification.thresholds.labels == ("1", "2")
+    assert model.specification.thresholds[0].labels == ("1", "2")
     assert model.priors["prior"][["threshold", "hu"]].tolist() == ["normal(0, 2.5)", "beta(2, 2)"]
     plan = model.plan()
     assert "900 compressed to 12" in str(plan)
@@ -446,7 +446,7 @@ def test_what_is_reported_with_equidistant_thresholds(name, frame):
     assert bool((prior["delta"] > 0).all()) == positive
     # The same rows as with flexible thresholds at these places.
     flexible = hm.model(frame.assign(y=frame["y"] + first - 1), "y ~ x + (1 | g)", family=name)
-    assert flexible.specification.thresholds.labels == tuple(below)
+    assert flexible.specification.thresholds[0].labels == tuple(below)
     for quantity in (fitted, log_likelihood):
         np.testing.assert_allclose(
             quantity(model._joint, prior), quantity(flexible._joint, prior), rtol=1e-9, atol=1e-12
