@@ -6,6 +6,7 @@ already expanded, and expressions that evaluate themselves.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -192,16 +193,17 @@ def _describe(coded: Iterable[tuple[CommonTerm, CodedTerm]]) -> Iterator[Term]:
         if not labels and width > 1:
             labels = tuple(str(i) for i in range(width))
         names, levels = [written.name], [""]
+        steps = _steps(term) if written.monotonic else ()
         categorical = any(part.kind == "categoric" for part in term.components)
         kind = "categorical" if categorical else "numeric"
         kind = "index" if written.is_index else "whole" if written.is_whole else kind
         if written.monotonic:
-            kind, labels = "monotonic", _steps(term)
-            levels = _levels(term.components[:-1])
+            kind, labels = "monotonic", tuple(map(":".join, itertools.product(*steps)))
+            levels = _levels(term.components[: -len(steps)])
             names = [f"{written.name}[{level}]" if level else written.name for level in levels]
         for name, level in zip(names, levels, strict=True):
             columns = slice(start, start + width // len(levels))
-            yield Term(label(name), labels, columns, kind, label(level))
+            yield Term(label(name), labels, columns, kind, label(level), steps)
             start = columns.stop
 
 
@@ -212,11 +214,12 @@ def _levels(components: list[Any]) -> list[str]:
     return product.levels or [""]
 
 
-def _steps(term: CodedTerm) -> tuple[str, ...]:
-    """The levels of mo(), but the lowest."""
-    memory = term.components[-1].call.memory.values()
-    found = next(state for state in memory if isinstance(state, Monotonic))
-    return tuple(str(level) for level in found.levels[1:])
+def _steps(term: CodedTerm) -> tuple[tuple[str, ...], ...]:
+    """The levels of every mo(), but the lowest."""
+    calls = (part.call for part in term.components if hasattr(part, "call"))
+    found = (state for call in calls for state in call.memory.values())
+    levels = [state.levels[1:] for state in found if isinstance(state, Monotonic)]
+    return tuple(tuple(map(str, own)) for own in levels)
 
 
 def _fill(blocks: list[Any], n_rows: int) -> FloatArray:

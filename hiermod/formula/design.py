@@ -49,6 +49,9 @@ class Term:
     level : str
         Of a monotonic effect of one level of a factor: this level. The name ends with it,
         ``"mo(x):f[b]"``.
+    steps : tuple of tuple of str
+        Of a monotonic effect, the levels of every ordered column but its lowest; of two such
+        columns the effect has a step for every pair, those of the second next to each other.
     """
 
     name: str
@@ -56,6 +59,7 @@ class Term:
     columns: slice
     kind: str
     level: str = ""
+    steps: tuple[tuple[str, ...], ...] = ()
 
     @property
     def product(self) -> str:

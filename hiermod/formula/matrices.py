@@ -539,11 +539,11 @@ def _numbers(node: Node, what: str, scope: Scope) -> FloatArray:
 
 
 def _check_order(formula: Formula, frame: pd.DataFrame) -> None:
-    """Refuse mo() of levels without an order, products of two mo(), and mo() within groups."""
+    """Refuse mo() of levels without an order, products of three mo(), and mo() within groups."""
     for term in formula.common:
-        if len(term.monotonic) > 1:
+        if len(term.monotonic) > 2:
             hint = "Let one of the columns be a number, or a factor, C(x)."
-            fail(formula.text, term.monotonic[1], "mo() cannot be multiplied by another mo()", hint)
+            fail(formula.text, term.monotonic[2], "two mo() can be multiplied, not three", hint)
     for part in formula.groups:
         for effect in part.effects:
             if effect.monotonic:

@@ -62,9 +62,9 @@ class _Text:
         """The coefficient of the level of a factor that a row has."""
         return f"{name}[{_column(p.of, p.name)}[i]]"
 
-    def reached(self, steps: str, level: str) -> str:
-        """The sum of the steps up to a level."""
-        return f"sum({steps} up to {level})"
+    def reached(self, steps: str, levels: list[str]) -> str:
+        """The sum of the steps up to a level, or two."""
+        return f"sum({steps} up to {', '.join(levels)})"
 
     def average(self, text: str) -> str:
         return f"mean({text})"
@@ -171,8 +171,10 @@ class _Latex:
     def of_level(self, name: str, p: Parameter) -> str:
         return rf"\beta_{{{_tex(p.name)}[i]}}"
 
-    def reached(self, steps: str, level: str) -> str:
-        return rf"\sum_{{k \le {level}}} {{{steps}}}_k"
+    def reached(self, steps: str, levels: list[str]) -> str:
+        if len(levels) == 1:
+            return rf"\sum_{{k \le {levels[0]}}} {{{steps}}}_k"
+        return rf"\sum_{{j \le {levels[0]}}} \sum_{{k \le {levels[1]}}} {{{steps}}}_{{jk}}"
 
     def average(self, text: str) -> str:
         return rf"\overline{{{text}}}"
@@ -372,10 +374,11 @@ def _common(p: Parameter, term: Term, n: _Text | _Latex, of: Callable[[str], str
     """The contribution of a common term; `of` gives a column, or its mean."""
     if term.kind == "monotonic":
         factors = _column(p.of, term.product).split(":")
-        mo, *others = sorted(factors, key=lambda f: f[:3] != "mo(")
+        ordered = [n.column(f[3:-1]) for f in factors if f.startswith("mo(")]
+        others = [f for f in factors if not f.startswith("mo(")]
         if term.level:  # one column of a factor, or of several
             others = [f"{':'.join(others)}[{term.level}]"]
-        reached = n.reached(n.parameter(p), n.column(mo[3:-1]))
+        reached = n.reached(n.parameter(p), ordered)
         product = n.times.join([reached, *map(n.column, others)])
         return product if of == n.column else n.average(product)
     if term.kind not in ("numeric", "whole"):

@@ -299,10 +299,10 @@ def _likelihood(s: Specification) -> str:
     for p in s.others:
         inverse = re.sub(r"\beta\b", f"eta_{p.parameter}", p.link.mean)
         wide += f"    {p.parameter} = {inverse}\n"
-    for p in s.thresholds:
-        if distance := s.distance(p):
+    for first in s.thresholds:
+        if distance := s.distance(first):
             steps = f"{distance.identifier}[..., tf.newaxis] * np.arange({len(s.categories)}.0)"
-            wide += f"    {p.identifier} += {steps}\n"
+            wide += f"    {first.identifier} += {steps}\n"
     return (
         f"def likelihood({arguments}):\n"
         f'    """Distribution of the response of every row, given the linear predictor."""\n'

@@ -8,7 +8,7 @@ returns a `Shrinkage`, and its name in `PRIORS`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,8 @@ class Scale:
         ``"positive"``, ``"probability"``, ``"real"`` or ``"simplex"``.
     role : str
         That of the `Parameter`.
+    labels : tuple of str
+        What it has an element for, if not for each coefficient.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Scale:
     each: bool = False
     support: str = "positive"
     role: str = "scale"
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -62,20 +65,34 @@ def hyperprior(prior: Any) -> Shrinkage:
     return Shrinkage((Scale("scale", prior),), "{scale} * np.ones({size})", "{scale}", "{scale}")
 
 
-def monotonic(mean: Any, simplex: Any) -> Shrinkage:
-    """The steps of a monotonic effect (Buerkner and Charpentier 2020), from two priors.
+def monotonic(mean: Any, simplexes: Mapping[str, tuple[Any, tuple[str, ...]]]) -> Shrinkage:
+    """The steps of a monotonic effect (Buerkner and Charpentier 2020), from priors.
 
     Of D steps that are on average `mean`, the d-th is D times mean times the d-th number of the
-    simplex. Nothing is standardised here: the coefficients are the steps themselves.
+    simplex. Of two ordered columns the steps are those of the first times those of the second.
+    Nothing is standardised here: the coefficients are the steps themselves.
+
+    Parameters
+    ----------
+    mean : Prior
+    simplexes : mapping
+        From the name of each simplex to its prior and labels.
     """
+    scales = [
+        Scale(name, prior, each=True, support="simplex", role="simplex", labels=labels)
+        for name, (prior, labels) in simplexes.items()
+    ]
+    code = text = latex = f"{{{scales[0].name}}}"
+    for other in scales[1:]:
+        name = f"{{{other.name}}}"
+        pair = f"tf.repeat({code}, {len(other.labels)}, -1)", f"[{name}] * {len(scales[0].labels)}"
+        code = f"{pair[0]} * tf.concat({pair[1]}, -1)"
+        text, latex = f"{text}[j] * {name}[k]", rf"{latex}_j\,{name}_k"
     return Shrinkage(
-        (
-            Scale("mean", mean, support="real", role="common"),
-            Scale("simplex", simplex, each=True, support="simplex", role="simplex"),
-        ),
-        "{size} * {mean} * {simplex}",
-        "{size} * {mean} * {simplex}",
-        r"{size}\,{mean}\,{simplex}",
+        (Scale("mean", mean, support="real", role="common"), *scales),
+        f"{{size}} * {{mean}} * {code}",
+        f"{{size}} * {{mean}} * {text}",
+        rf"{{size}}\,{{mean}}\,{latex}",
     )
 
 

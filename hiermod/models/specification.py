@@ -633,7 +633,14 @@ def _given(
     elements = {name for d in drafts if not d.size for name in d.elements}
     names = {name for term in steps for name in (term.name, term.product)}
     keys = {key for d in drafts for key in d.keys} | names
-    keys |= {f"{name}{end}" for name in names for end in ("_mean", "_simplex")}
+    ends = ("_mean", "_simplex")
+    keys |= {f"{name}{end}" for name in names for end in ends}
+    keys |= {
+        f"{name}_{end}"
+        for term in steps
+        for name in (term.name, term.product)
+        for end in _simplexes(term)
+    }
     given = priors.merge(priors_, keys, elements)
     for name in sorted(names):
         if name in given and f"{name}_mean" in given:
@@ -700,14 +707,24 @@ def _steps(p: Parameter, term: Term, given: Mapping[str, Prior]) -> Parameter:
             f"prior of {p.name!r}, {p.prior.text!r}, does not fit: a monotonic term cannot share "
             "scales with other terms. Give it one of numbers, such as normal(0, 1)."
         )
-    simplex = given.get(f"{p.name}_simplex") or given.get(f"{term.product}_simplex")
-    simplex = simplex or priors.parse("dirichlet(1)", "default")
+    simplexes = {}
+    for end, labels in zip(_simplexes(term), term.steps, strict=True):
+        keys = [f"{name}_{e}" for e in (end, "simplex") for name in (p.name, term.product)]
+        known = next((given[key] for key in keys if key in given), None)
+        simplexes[end] = known or priors.parse("dirichlet(1)", "default"), labels
     made = replace(
         priors.make("constant", 1.0, source=p.name),
         text=f"steps of {p.name}",
-        shrinkage=monotonic(p.prior, simplex),
+        shrinkage=monotonic(p.prior, simplexes),
     )
     return replace(p, labels=term.labels, prior=made)
+
+
+def _simplexes(term: Term) -> tuple[str, ...]:
+    """Ends of the names of the simplexes of a monotonic term, with a number if there are two."""
+    if len(term.steps) == 1:
+        return ("simplex",)
+    return tuple(f"simplex{k}" for k in range(1, len(term.steps) + 1))
 
 
 def _shrunk(
@@ -722,7 +739,7 @@ def _shrunk(
         scales = []
         for scale in block.shrinkage.scales:
             name, prior = f"{key}_{scale.name}", scale.prior
-            labels = members[0].labels if scale.role == "simplex" else block.labels
+            labels = scale.labels or block.labels
             draft = Parameter(
                 name,
                 identifiers(name),

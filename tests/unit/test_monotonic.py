@@ -124,8 +124,13 @@ def test_it_prints(frame):
         ("y ~ mo(gap)", {}, hm.DataError, "mo() needs rows with every value between 0 and 4; there is none with 3"),  # noqa: E501
         ("y ~ mo(x):f", {}, hm.DataError, "'mo(x):f[low]' is zero in all rows"),
         ("y ~ mo(x) + index(city):mo(x)", {}, hm.DataError, "'index(city):mo(x)[c]' is a linear combination of 'mo(x)', 'index(city):mo(x)[a]'"),  # noqa: E501
-        ("y ~ z + mo(x)*mo(n)", {}, hm.FormulaError, "mo() cannot be multiplied by another mo()"),
-        ("y ~ mo(x):city:mo(n)", {}, hm.FormulaError, "mo() cannot be multiplied by another mo()"),
+        ("y ~ z + mo(x):mo(n):mo(g)", {}, hm.FormulaError, "two mo() can be multiplied, not three"),
+        (
+            "y ~ mo(x):mo(n)",
+            {"mo(x):mo(n)_simplex3": "dirichlet(1)"},
+            hm.PriorError,
+            "mo(x):mo(n)_simplex, mo(x):mo(n)_simplex1, mo(x):mo(n)_simplex2, sigma",
+        ),
         ("y ~ (mo(x) | g)", {}, hm.FormulaError, "mo() cannot vary between groups yet"),
         ("y ~ (mo(x):city | g)", {}, hm.FormulaError, "mo() cannot vary between groups yet"),
         ("y ~ mo(x):city", {"mo(x):city": "normal(0, 1)", "mo(x):city_mean": "normal(0, 2)"}, hm.PriorError, "give one of them"),  # noqa: E501
@@ -333,3 +338,86 @@ def test_factors_in_the_formulas_of_other_parameters(cities):
     model = hm.model(cities, hm.formula("y ~ 1", sigma="~ mo(x):city"))
     assert "sigma_mo(x):city[b]_mean" in model.priors.index
     assert "sum(sigma_mo(x):city[b] up to x[i]) * city[b][i]" in str(model.equations())
+
+
+@pytest.fixture(scope="module")
+def pairs():
+    """Two ordered columns; the second counts the more the higher the first."""
+    rng = np.random.default_rng(8)
+    x, n = rng.integers(0, 4, 500), rng.integers(3, 6, 500)
+    joint = 2.0 * np.array([0.0, 0.2, 0.9, 1.0])[x] * np.array([0.0, 0.7, 1.0])[n - 3]
+    frame = pd.DataFrame({"x": pd.Categorical.from_codes(x, LEVELS, ordered=True), "n": n})
+    frame["f"], frame["z"] = rng.choice(list("ab"), 500), rng.normal(size=500)
+    return frame.assign(y=0.5 + joint + rng.normal(0, 0.5, 500))
+
+
+@pytest.mark.parametrize("formula", ["y ~ mo(x):mo(n)", "y ~ mo(n):z:mo(x)", "y ~ mo(x):f:mo(n)"])
+def test_a_product_of_two_has_a_step_for_every_pair(pairs, formula):
+    made = design(formula, pairs)
+    codes = pairs["x"].cat.codes.to_numpy()
+    reached = {
+        "x": (LEVELS[1:], codes[:, None] >= np.array([1, 2, 3])),
+        "n": (["4", "5"], pairs["n"].to_numpy()[:, None] >= np.array([4, 5])),
+    }
+    (one, first), (two, second) = reached["n" if "mo(n):z" in formula else "x"], reached["n"]
+    if "mo(n):z" in formula:
+        two, second = reached["x"]
+    steps = (first[:, :, None] * second[:, None, :]).reshape(500, -1)
+    times = {"y ~ mo(x):mo(n)": [np.ones(500)], "y ~ mo(n):z:mo(x)": [pairs["z"].to_numpy()]}
+    columns = times.get(formula, [(pairs["f"] == level).to_numpy() for level in "ab"])
+    assert len(made.terms) == len(columns)
+    for term, column in zip(made.terms, columns, strict=True):
+        assert term.labels == tuple(f"{a}:{b}" for a in one for b in two)
+        np.testing.assert_array_equal(made.X[:, term.columns], steps * column[:, None])
+    few = new_design(made, pairs.iloc[[7, 3]])
+    np.testing.assert_array_equal(few.X, made.X[[7, 3]])
+
+
+def test_the_density_of_a_product_of_two(pairs):
+    name = "mo(x):mo(n)"
+    priors = {name: "normal(0.5, 2)", f"{name}_simplex": "dirichlet(2)"}
+    priors |= {
+        f"{name}_simplex2": "dirichlet(3)",
+        "Intercept": "normal(1, 3)",
+        "sigma": "constant(1)",
+    }
+    model = hm.model(pairs, f"y ~ {name}", priors=priors, center=False)
+    alpha, mean, first, second = 0.8, 0.7, np.array([0.5, 0.2, 0.3]), np.array([0.4, 0.6])
+    given = {"Intercept": alpha, "mo_x_mo_n": np.ones(6), "mo_x_mo_n__mean": mean, "sigma": 1.0}
+    given |= {"mo_x_mo_n__simplex1": first, "mo_x_mo_n__simplex2": second}
+    values = [tf.constant(np.asarray(given[p.identifier], np.float64)) for p in model._joint.parts]
+    upto = [np.concatenate([[0], simplex.cumsum()]) for simplex in (first, second)]
+    eta = alpha + 6 * mean * upto[0][pairs["x"].cat.codes] * upto[1][pairs["n"] - 3]
+    expected = (
+        stats.norm(eta, 1).logpdf(pairs["y"]).sum()
+        + stats.norm(1, 3).logpdf(alpha)
+        + stats.norm(0.5, 2).logpdf(mean)
+        + stats.dirichlet([2, 2, 2]).logpdf(first)
+        + stats.dirichlet([3, 3]).logpdf(second)
+    )
+    found = float(model.joint.log_prob([*values, pairs["y"].to_numpy()]))
+    assert found == pytest.approx(expected, rel=1e-10)
+    text = str(model.equations())
+    assert f"sum({name} up to x[i], n[i])" in text
+    assert f"{name} = 6 * {name}_mean * {name}_simplex1[j] * {name}_simplex2[k]" in text
+    assert r"\sum_{j \le \text{x}_i} \sum_{k \le \text{n}_i}" in model.equations()._repr_latex_()
+    scope: dict = {}
+    exec(model.code(), scope)
+    drawn = model.joint.sample(2, seed=tf.constant([1, 2], tf.int32))
+    np.testing.assert_allclose(
+        scope["joint"].log_prob(drawn), model.joint.log_prob(drawn), rtol=1e-12
+    )
+
+
+def test_a_product_of_two_is_found(pairs):
+    fit = hm.fit(pairs, "y ~ mo(x)*mo(n)", seed=1, progress=False)
+    assert fit.check().ok
+    p, over = fit.posterior, ("chain", "draw")
+    for name, truth in {
+        "mo(x):mo(n)_mean": 2.0 / 6,
+        "mo(x):mo(n)_simplex1": [0.2, 0.7, 0.1],
+        "mo(x):mo(n)_simplex2": [0.7, 0.3],
+        "mo(x)_mean": 0.0,
+    }.items():
+        assert (np.abs(p[name].mean(over) - truth) < 3 * p[name].std(over)).all(), name
+    assert float(p["mo(x):mo(n)_simplex1"].std(over).max()) < 0.15
