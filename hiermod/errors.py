@@ -33,12 +33,16 @@ class FormulaError(HiermodError):
     ) -> None:
         lines = [message]
         if text:
-            lines.append("  " + text)
-            if start >= 0:
-                lines.append("  " + " " * start + "^" * max(1, end - start))
+            lines.append(pointed(text, start, end))
         if hint:
             lines.append("  " + hint)
         super().__init__("\n".join(lines))
+
+
+def pointed(text: str, start: int, end: int) -> str:
+    """A text, and carets under ``text[start:end]`` unless `start` is negative."""
+    carets = "\n  " + " " * start + "^" * max(1, end - start) if start >= 0 else ""
+    return f"  {text}{carets}"
 
 
 class DataError(HiermodError):

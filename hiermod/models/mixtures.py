@@ -42,7 +42,8 @@ def mixture(*components: str | Family, order: str | None = None, shares: str = "
     order : str, optional
         ``"mu"`` if every component has a larger linear predictor than the one before it, in every
         row, which tells equal families apart; ``"none"`` if their means have nothing to do with
-        each other. By default ``"mu"`` for equal families and ``"none"`` for others, as in brms.
+        each other. By default ``"mu"`` for equal families, but of angles, which go round, and
+        ``"none"`` for others.
     shares : str
         ``"simplex"`` if the probabilities of the components are parameters, ``"softmax"`` if they
         are the softmax of 0 for the first and ``theta2``, ``theta3`` and so on for the others:
@@ -65,8 +66,8 @@ def mixture(*components: str | Family, order: str | None = None, shares: str = "
         ``order="none"`` their means are ``mu2``, ``mu3``, and so on.
 
         Components of ordered categories have their thresholds in common with ``order="mu"``, and
-        with ``order="none"`` each its own, ``threshold1`` and so on; the locations ``mu2`` and so
-        on are then zero, unless they have a formula, which is without an intercept.
+        with ``order="none"`` each its own, ``threshold1`` and so on, in place of intercepts; the
+        locations ``mu2`` and so on are then zero, unless they have a formula.
 
         All but ``theta`` and thresholds may have formulas.
 
@@ -96,7 +97,9 @@ def mixture(*components: str | Family, order: str | None = None, shares: str = "
         )
     parts = [families.family(c) for c in components]
     one = parts[0]
-    order = order or ("mu" if all(part == one for part in parts) else "none")
+    if order is None:
+        alike = all(part == one for part in parts) and one.links[0] != "tan_half"
+        order = "mu" if alike else "none"
     _check(parts, order)
     each, parameters = _shares(len(parts), shares)
     for number, other in enumerate(parts[1:], 2):

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow_probability as tfp
 
-from hiermod.errors import PriorError, did_you_mean
+from hiermod.errors import PriorError, did_you_mean, pointed
 from hiermod.formula.design import label
 from hiermod.models import shrinkage
 from hiermod.models.links import evaluate
@@ -54,7 +54,9 @@ DISTRIBUTIONS: dict[str, Distribution] = {
         Distribution("student_t", ("df", "loc", "scale"), "StudentT", "real", ("df", "scale")),
         Distribution("cauchy", ("loc", "scale"), "Cauchy", "real", ("scale",)),
         Distribution("laplace", ("loc", "scale"), "Laplace", "real", positive=("scale",)),
+        Distribution("double_exponential", ("loc", "scale"), "Laplace", "real", ("scale",)),
         Distribution("logistic", ("loc", "scale"), "Logistic", "real", positive=("scale",)),
+        Distribution("gumbel", ("loc", "scale"), "Gumbel", "real", ("scale",)),
         Distribution("half_normal", ("scale",), "HalfNormal", "positive", positive=("scale",)),
         Distribution("exponential", ("rate",), "Exponential", "positive", positive=("rate",)),
         Distribution(
@@ -72,6 +74,14 @@ DISTRIBUTIONS: dict[str, Distribution] = {
             positive=("concentration", "scale"),
         ),
         Distribution("lognormal", ("loc", "scale"), "LogNormal", "positive", positive=("scale",)),
+        Distribution("chi_square", ("df",), "Chi2", "positive", ("df",)),
+        Distribution(
+            "weibull",
+            ("concentration", "scale"),
+            "Weibull",
+            "positive",
+            ("concentration", "scale"),
+        ),
         Distribution(
             "beta",
             ("concentration1", "concentration0"),
@@ -249,8 +259,11 @@ def parse(text: str, source: str) -> Prior:
     known = [*DISTRIBUTIONS, *shrinkage.PRIORS]
     if name not in known:
         half = name.removeprefix("half_")
-        cut = f" On a positive parameter, {half}(...) at 0 is cut to its half." * (half in HALVES)
-        raise PriorError(f"{where}: unknown distribution.{cut} {did_you_mean(name, known)}")
+        cut = f"On a positive parameter, {half}(...) at 0 is cut to its half. " * (half in HALVES)
+        raise PriorError(
+            f"prior of {source!r}: unknown distribution.\n{pointed(text, *match.span(1))}\n"
+            f"  {cut}{did_you_mean(name, known)}"
+        )
     try:
         call: Any = ast.parse(text.strip(), mode="eval").body
         nested = any(isinstance(a, ast.Call) for a in call.args[-1:])

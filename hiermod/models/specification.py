@@ -360,9 +360,13 @@ class Specification(Predictor):
     def at_means(self) -> dict[str, Predictor]:
         """Names of parameters whose priors speak of the predictors' means, with the predictor."""
         found = {p.intercept.name: p for p in self.predictors if p.intercept and p.centred}
-        if self.thresholds and self.centred:
-            found[self.thresholds[0].name] = self
-        return found
+        located = {p.name: self.seen_from(p) for p in self.thresholds}
+        return found | {name: p for name, p in located.items() if p and p.centred}
+
+    def seen_from(self, threshold: Parameter) -> Predictor | None:
+        """The linear predictor that thresholds are compared with, if it has a formula."""
+        mean = mean_of(threshold.name)
+        return next((p for p in self.predictors if p.parameter == mean), None)
 
     @cached_property
     def every_group(self) -> tuple[GroupEffects, ...]:
@@ -462,11 +466,18 @@ def specify(
         for suffix in ("", *(f"_{name}" for name in design.parameters))
     }
     identifiers = _Identifiers({*links.RESERVED, *functions, *kind.parameters})
+    anchored = _anchored(kind)
+    centred = {  # a scale that thresholds carry is one at predictors = 0
+        name: center and part.intercept and not (name in anchored and name.startswith("disc"))
+        for name, part in _parts(design)
+    }
     rules = {
-        name: defaults.Defaults.of(part, kind, chosen[name], center and part.intercept)
-        if not name
+        name: defaults.Defaults.of(
+            replace(part, response=design.response), kind, chosen[""], centred[name]
+        )
+        if name in {"", *anchored} and not name.startswith("disc")
         else defaults.Defaults.of_parameter(
-            part, design.response, kind, name, chosen[name], center and part.intercept
+            part, design.response, kind, name, chosen[name], centred[name]
         )
         for name, part in _parts(design)
     }
@@ -512,7 +523,7 @@ def specify(
             parameter=name,
             design=part,
             link=chosen[name],
-            center=center and part.intercept,
+            center=centred[name],
             intercept=made.get(_prefixed(name, "Intercept")),
             common=tuple(made[t.name] for t in part.terms),
             shrunk=shrunk[name],
@@ -548,28 +559,35 @@ def _settled(
     return whole, spread(design, outcomes), outcomes
 
 
+def _anchored(kind: families.Family) -> set[str]:
+    """Linear predictors that have no intercept, as thresholds carry the place and the scale.
+
+    That of the mean is "". Components of a mixture have thresholds in common, and the scale of the
+    first, or each its own.
+    """
+    count = sum(p.thresholds for p in kind.parameters.values())
+    pattern = r"mu\d+|disc\d*" if count > 1 else "disc1?"
+    return {"", *filter(re.compile(pattern).fullmatch, kind.parameters)} if count else set()
+
+
 def _check_thresholds(kind: families.Family, design: Design) -> None:
-    """Refuse intercepts that cannot be told from thresholds, and scales from theirs."""
-    if not design.intercept:
-        raise ModelError(
-            f"family {kind.name!r} has thresholds in place of an intercept: leave 0 + (or - 1) out "
-            "of the formula."
-        )
-    shifted = [name for name, part in design.parameters.items() if part.intercept]
-    scales = [name for name in kind.parameters if re.fullmatch(r"disc\d*", name)]
-    scaled = [name for name in shifted if name in scales]
-    each = sum(p.thresholds for p in kind.parameters.values()) > 1
-    if scaled and (each or len(scaled) == len(scales)):
-        raise ModelError(
-            f"an intercept of {scaled[0]} cannot be told from the scale of the thresholds: write "
-            f"{scaled[0]}='~ 0 + ...'."
-        )
-    for name in shifted:
-        if each and re.fullmatch(r"mu\d+", name):
+    """Refuse formulas that leave out an intercept which is not there, and have one all the same."""
+    for name, part in _parts(design):
+        if name not in _anchored(kind) or part.intercept:
+            continue
+        if not name.startswith("disc"):
+            of = f" of {name}" if name else ""
             raise ModelError(
-                f"component {name[2:]} has thresholds in place of an intercept: write "
-                f"{name}='~ 0 + ...'."
+                f"family {kind.name!r} has thresholds in place of an intercept: leave 0 + (or - 1) "
+                f"out of the formula{of}."
             )
+        for term in part.terms:
+            if defaults.is_index(part.X[:, term.columns]):
+                raise ModelError(
+                    f"all levels of {term.name.removeprefix(f'{name}_')} together are an intercept of {name}, which cannot "
+                    f"be told from the scale of the thresholds: leave 0 + (or - 1) out of the "
+                    f"formula of {name}, and it is 1 at the first level."
+                )
 
 
 def _check_formulas(kind: families.Family, design: Design) -> None:
@@ -607,7 +625,7 @@ def _drafts(
     """All parameters with their default priors."""
     for name, part in _parts(design):
         for draft in _linear(name, part, rules[name], identifiers):
-            if not (kind.categories == "ordered" and draft.name == "Intercept"):
+            if not (name in _anchored(kind) and draft.role == "Intercept"):
                 yield draft
     for block in blocks:
         yield from _grouped(block, design, rules, identifiers)
@@ -618,9 +636,29 @@ def _drafts(
             prior, support = rules[""].auxiliary(auxiliary), auxiliary.support
             labels = tuple(str(k + 1) for k in range(auxiliary.size))
             if auxiliary.thresholds:
-                prior, labels = rules[""].intercept(), responses.below(kind, design.response)
+                prior, labels = _located(name, rules), responses.below(kind, design.response)
                 labels = labels[:1] if auxiliary.distance else labels
             yield Parameter(name, name, "auxiliary", labels, prior, support=support)
+
+
+def _located(threshold: str, rules: Mapping[str, defaults.Defaults]) -> Prior:
+    """The default prior of thresholds, from the linear predictor that they are compared with."""
+    mean = mean_of(threshold)
+    if mean in rules:
+        return rules[mean].intercept()
+    return priors.make("normal", 0.0, 2.5, source="default")
+
+
+def mean_of(threshold: str) -> str:
+    """The parameter of the linear predictor that thresholds are compared with: "" of the first.
+
+    Examples
+    --------
+    >>> mean_of("threshold"), mean_of("threshold1"), mean_of("threshold2")
+    ('', '', 'mu2')
+    """
+    number = re.sub(r"\D", "", threshold)
+    return f"mu{number}" if number not in ("", "1") else ""
 
 
 def _given(
@@ -1059,8 +1097,8 @@ def prior_table(specification: Specification) -> pd.DataFrame:
     """
     s = specification
     at_means = {p.intercept.name: p.center for p in s.predictors if p.common and p.intercept}
-    if s.thresholds and s.common:
-        at_means[s.thresholds[0].name] = s.center
+    located = {p.name: s.seen_from(p) for p in s.thresholds}
+    at_means |= {name: p.center for name, p in located.items() if p and p.common}
     rows = []
     for p in s.parameters:
         source = p.prior.source

@@ -93,9 +93,9 @@ def _thresholds(
 ) -> Variable:
     """All thresholds at predictors = 0."""
     found = values[p.identifier]
-    if p is s.thresholds[0]:
-        added = np.asarray(shift(s, {q.name: values[q.identifier] for q in s.common}))
-        found = found + added[..., np.newaxis]
+    if linear := s.seen_from(p):
+        added = shift(linear, {q.name: values[q.identifier] for q in linear.common})
+        found = found + np.asarray(added)[..., np.newaxis]
     if distance := s.distance(p):
         steps = np.arange(len(s.categories))
         found = found + values[distance.identifier][..., np.newaxis] * steps

@@ -67,8 +67,8 @@ def shift(s: Predictor, coefficients: Mapping[Hashable, Any]) -> Any:
 def thresholds(s: Specification, p: Parameter, posterior: xr.Dataset) -> FloatArray:
     """Those at the predictors' means that have a prior, (chain, draw, all of them or the first)."""
     found = posterior[p.name].to_numpy()[..., : len(p.labels)]
-    added = shift(s, posterior) if p is s.thresholds[0] else 0.0
-    return np.asarray(found - np.expand_dims(added, -1))
+    linear = s.seen_from(p)
+    return np.asarray(found - np.expand_dims(shift(linear, posterior) if linear else 0.0, -1))
 
 
 def by_row(

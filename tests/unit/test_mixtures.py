@@ -586,18 +586,47 @@ def test_models_of_equidistant_thresholds(answers, order):
 @pytest.mark.parametrize(
     ("order", "parts", "says"),
     [
-        ("none", {"mu2": "~ x"}, "component 2 has thresholds in place of an intercept: write mu2="),
-        ("none", {"disc2": "~ x"}, "an intercept of disc2 cannot be told from the scale of the"),
-        ("mu", {"disc1": "~ x", "disc2": "~ x"}, "an intercept of disc1 cannot be told from the s"),
+        ("none", {"mu2": "~ 0 + x"}, "leave 0 + (or - 1) out of the formula of mu2"),
+        ("none", {"disc2": "~ 0 + k"}, "all levels of k together are an intercept of disc2, which"),
+        ("mu", {"disc1": "~ 0 + k"}, "all levels of k together are an intercept of disc1, which"),
         ("mu", {"threshold": "~ x"}, "has one value for each pair of categories"),
     ],
 )
 def test_errors_of_ordered_components(answers, order, parts, says):
     family = hm.mixture("cumulative", "cumulative", order=order)
+    data = answers.assign(k=np.where(answers["x"] > 0, "p", "q"))
     with pytest.raises(hm.ModelError) as info:
-        hm.model(answers, hm.formula("y ~ x", **parts), family=family)
+        hm.model(data, hm.formula("y ~ x", **parts), family=family)
     assert says in str(info.value)
-    hm.model(answers, hm.formula("y ~ x", disc2="~ 0 + x"), family=family)
+    right = {name: text.replace("0 + ", "") for name, text in parts.items() if name != "threshold"}
+    priors = hm.model(data, hm.formula("y ~ x", **right), family=family).priors
+    assert not any("Intercept" in name for name in priors.index)
+
+
+def test_thresholds_are_compared_with_the_predictor_of_their_component(answers):
+    family = hm.mixture("cumulative", "cumulative", order="none")
+    far = answers.assign(far=answers["x"] + 20.0)
+    one = hm.model(far, "y ~ x + offset(far)", family=family).priors
+    assert one.loc["threshold1", "prior"] == f"normal({far['far'].mean():.4g}, 2.5)"
+    assert one.loc["threshold2", "prior"] == "normal(0, 2.5)"
+    both = hm.model(far, hm.formula("y ~ x", mu2="~ far + offset(far)"), family=family)
+    assert both.priors.loc["threshold1", "prior"] == "normal(0, 2.5)"
+    assert both.priors.loc["threshold2", "prior"] == one.loc["threshold1", "prior"]
+    assert both.priors.loc["threshold2", "source"] == "default; at predictors' means"
+    # Those at predictors = 0, which are kept, give the density that was sampled.
+    made = hm.model(far, hm.formula("y ~ x", mu2="~ far"), family=family)
+    draw = made.sample_prior(draws=3, seed=1)["prior"]
+    posterior = draw.to_dataset() if hasattr(draw, "to_dataset") else draw
+    found = results.log_likelihood(made._joint, posterior)[0, 1]
+    at = {n: posterior[n][0, 1].to_numpy() for n in posterior.data_vars}
+    rows = summed(
+        [at["theta1"], 1 - at["theta1"]],
+        [
+            table(at["threshold1"], at["x"] * far["x"]),
+            table(at["threshold2"], at["mu2_far"] * far["far"]),
+        ],
+    )
+    np.testing.assert_allclose(found, np.log(rows[np.arange(1200), far["y"] - 1]), 1e-9)
 
 
 def test_angles():
@@ -621,8 +650,9 @@ def test_angles():
         assert (
             stats.kstest(drawn[:, row], lambda v, b=below: np.interp(v, y[:, 0], b)).pvalue > 1e-4
         )
+    assert hm.mixture("von_mises", "von_mises") == family
     gapped = evaluated(
-        hm.mixture("von_mises", "von_mises"),
+        hm.mixture("von_mises", "von_mises", order="mu"),
         "likelihood",
         **{"theta1": SHARE, "gap": 0.7, "kappa1": 1.5, "kappa2": 4.0},
     )

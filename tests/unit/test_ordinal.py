@@ -525,7 +525,7 @@ def test_kinds_of_thresholds():
         ({}, {"priors": {"Intercept": "normal(0, 1)"}}, hm.PriorError, "no parameter or class 'Intercept'"),  # noqa: E501
         ({}, {"formula": "censored(y, x) ~ 1"}, hm.ModelError, "cannot be censored"),
         ({}, {"formula": hm.formula("y ~ x", threshold="~ x")}, hm.ModelError, "'threshold' has one value for each pair of categories"),  # noqa: E501
-        ({}, {"formula": hm.formula("y ~ x", disc="~ x")}, hm.ModelError, "write disc='~ 0 + ...'"),
+        ({}, {"formula": hm.formula("y ~ x", disc="~ 0 + C(x)")}, hm.ModelError, "all levels of C(x) together are an intercept of disc"),  # noqa: E501
         ({}, {"link": "log"}, hm.ModelError, "link 'log' (of values above 0) does not fit the mean of family 'cumulative'"),  # noqa: E501
     ],
 )  # fmt: skip
@@ -534,3 +534,21 @@ def test_bad_input(changed, given, error, says):
     with pytest.raises(error) as info:
         hm.model(frame, given.pop("formula", "y ~ x"), family="cumulative", **given)
     assert says in str(info.value)
+
+
+def test_a_scale_is_one_at_the_first_level_of_a_factor(frame):
+    data = frame.assign(k=np.where(frame["g"] < "d", "p", "q"))
+    model = hm.model(data, hm.formula("y ~ x", disc="~ k + x"), family="cumulative")
+    assert [name for name in model.priors.index if "disc" in name] == ["disc_k", "disc_x"]
+    values = {"x": 0.3, "threshold": [-1.0, 0.4, 1.2], "disc_k": [0.7], "disc_x": -0.2}
+    given = [tf.constant(values[p.identifier], tf.float64) for p in model._joint.parts]
+    disc = np.exp(0.7 * (data["k"] == "q") - 0.2 * data["x"])
+    eta = 0.3 * (data["x"] - data["x"].mean())  # thresholds speak of the predictors' means
+    table = [
+        probabilities("cumulative", "logit", [-1.0, 0.4, 1.2], mpmath.mpf(e), mpmath.mpf(d))
+        for e, d in zip(eta, disc, strict=True)
+    ]
+    rows = [float(mpmath.log(own[y - 1])) for own, y in zip(table, data["y"], strict=True)]
+    found = model.joint.log_prob([*given, data["y"].to_numpy(float)]).numpy()
+    priors = [p.log_prob(v) for p, v in zip(model.joint.model, given, strict=False)]
+    assert found - float(sum(priors)) == pytest.approx(sum(rows), rel=1e-9)

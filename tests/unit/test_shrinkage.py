@@ -305,7 +305,7 @@ def test_shrunk_coefficients_are_sampled_and_the_plan_says_so():
         ("common", "horseshoe(par=1)", "horseshoe takes df=1"),
         ("common", "r2d2(1)", "mean_R2 must be below 1"),
         ("common", "r2d2(0.5, prec=3)", "r2d2 takes mean_R2=0.5, prec_R2=2, cons_D2=0.5"),
-        ("common", "horseshoes()", "unknown distribution. Did you mean 'horseshoe'?"),
+        ("common", "horseshoes()", "^^^^^^^^^^\n  Did you mean 'horseshoe'?"),
         ("common", "normal(1, exponential(1))", "the location must be 0"),
         ("common", "normal(0, exponential(1), lb=0)", "the location must be 0, unbounded"),
         ("common", "normal(exponential(1), 1)", "the arguments must be numbers"),
