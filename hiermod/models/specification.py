@@ -583,10 +583,11 @@ def _check_thresholds(kind: families.Family, design: Design) -> None:
             )
         for term in part.terms:
             if defaults.is_index(part.X[:, term.columns]):
+                factor = term.name.removeprefix(f"{name}_")
                 raise ModelError(
-                    f"all levels of {term.name.removeprefix(f'{name}_')} together are an intercept of {name}, which cannot "
-                    f"be told from the scale of the thresholds: leave 0 + (or - 1) out of the "
-                    f"formula of {name}, and it is 1 at the first level."
+                    f"all levels of {factor} together are an intercept of {name}, which cannot be "
+                    "told from the scale of the thresholds: leave 0 + (or - 1) out of the formula "
+                    f"of {name}, and it is 1 at the first level."
                 )
 
 
