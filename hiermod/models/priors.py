@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -106,6 +106,25 @@ HALVES: dict[str, Distribution] = {
     "student_t": Distribution("student_t", ("df", "loc", "scale"), "HalfStudentT", "positive"),
     "cauchy": Distribution("cauchy", ("loc", "scale"), "HalfCauchy", "positive"),
 }
+
+OTHERS: dict[str, Callable[..., Any]] = {
+    "std_normal": lambda: tfd.Normal(0.0, 1.0),
+    "exp_mod_normal": lambda mu, sigma, lambda_: tfd.ExponentiallyModifiedGaussian(
+        mu, sigma, lambda_
+    ),
+    "inv_chi_square": lambda nu: tfd.InverseGamma(nu / 2, 0.5),
+    "scaled_inv_chi_square": lambda nu, sigma: tfd.InverseGamma(nu / 2, nu * sigma**2 / 2),
+    "rayleigh": lambda sigma: tfd.Weibull(2.0, sigma * np.sqrt(2)),
+    "loglogistic": lambda alpha, beta: tfd.LogLogistic(np.log(alpha), 1 / beta),
+    "pareto": lambda y_min, alpha: tfd.Pareto(alpha, y_min),
+    "pareto_type_2": lambda mu, lambda_, alpha: tfd.GeneralizedPareto(
+        mu, lambda_ / alpha, 1 / alpha
+    ),
+    "beta_proportion": lambda mu, kappa: tfd.Beta(mu * kappa, (1 - mu) * kappa),
+    "von_mises": lambda mu, kappa: tfd.VonMises(mu, kappa),
+}
+"""Distributions of other arguments in Stan than in TFP, by Stan's name: as TFP's with numbers."""
+
 LEAST_MASS = 1e-8
 """Probability that bounds must leave: of less, float64 does not hold the density to 1e-8."""
 
@@ -256,7 +275,7 @@ def parse(text: str, source: str) -> Prior:
     if not match:
         raise PriorError(f"{where}, is not of the form name(numbers), such as normal(0, 1).")
     name = match[1]
-    known = [*DISTRIBUTIONS, *shrinkage.PRIORS]
+    known = [*DISTRIBUTIONS, *OTHERS, *shrinkage.PRIORS]
     if name not in known:
         half = name.removeprefix("half_")
         cut = f"On a positive parameter, {half}(...) at 0 is cut to its half. " * (half in HALVES)
@@ -271,6 +290,8 @@ def parse(text: str, source: str) -> Prior:
         given = {k.arg: float(ast.literal_eval(k.value)) for k in call.keywords}
     except (ValueError, SyntaxError, TypeError, AttributeError) as error:
         raise PriorError(f"{where}: the arguments must be numbers.") from error
+    if name in OTHERS:
+        return _other(text, source, name, numbers, bool(nested or given))
     if nested:
         return _hyper(text, source, name, call)
     if name in shrinkage.PRIORS:
@@ -310,6 +331,21 @@ def _hyper(text: str, source: str, name: str, call: ast.Call) -> Prior:
     inner = parse(ast.unparse(call.args[-1]), source)
     shown = f"{standard.text[:-2]}{inner.text})"
     return replace(standard, text=shown, shrinkage=shrinkage.hyperprior(inner))
+
+
+def _other(text: str, source: str, name: str, numbers: tuple[float, ...], more: bool) -> Prior:
+    """A prior from the table `OTHERS`."""
+    where, takes = f"prior of {source!r}, {text!r}", [*inspect.signature(OTHERS[name]).parameters]
+    if more or len(numbers) != len(takes):
+        shown = ", ".join(takes).replace("_,", ",").removesuffix("_") or "none"
+        raise PriorError(f"{where}: {name} takes {len(takes)} numbers ({shown}) and nothing else.")
+    positive = [v for v, argument in zip(numbers, takes, strict=True) if argument != "mu"]
+    if not np.isfinite(numbers).all() or min(positive, default=1) <= 0:
+        raise PriorError(f"{where}: the arguments must be finite, and positive but for mu.")
+    if name == "beta_proportion" and not 0 < numbers[0] < 1:
+        raise PriorError(f"{where}: mu must be between 0 and 1.")
+    shown = ", ".join(f"{v:.4g}" for v in numbers)
+    return replace(read(OTHERS[name](*numbers), source), text=f"{name}({shown})")
 
 
 def _shrinking(

@@ -15,7 +15,16 @@ import hiermod as hm
 from hiermod.models import priors
 from hiermod.models.joint import Part, constrain, log_jacobian
 from hiermod.models.links import NAMES
-from hiermod.models.priors import DISTRIBUTIONS, ends, on_positive, parse, read, source, support
+from hiermod.models.priors import (
+    DISTRIBUTIONS,
+    OTHERS,
+    ends,
+    on_positive,
+    parse,
+    read,
+    source,
+    support,
+)
 
 tfd, tfb = tfp.distributions, tfp.bijectors
 
@@ -37,6 +46,18 @@ SCIPY = {
     "weibull": ("2.5, 3", stats.weibull_min(2.5, scale=3)),
     "beta": ("2.5, 3", stats.beta(2.5, 3)),
     "uniform": ("-1, 4", stats.uniform(-1, 5)),
+}
+OTHER = {
+    "std_normal": ("", stats.norm()),
+    "exp_mod_normal": ("0.5, 2, 0.8", stats.exponnorm(1 / 1.6, 0.5, 2)),
+    "inv_chi_square": ("3", stats.invgamma(1.5, scale=0.5)),
+    "scaled_inv_chi_square": ("3, 2", stats.invgamma(1.5, scale=6)),
+    "rayleigh": ("2", stats.rayleigh(scale=2)),
+    "loglogistic": ("2, 3", stats.fisk(3, scale=2)),
+    "pareto": ("2, 3", stats.pareto(3, scale=2)),
+    "pareto_type_2": ("1, 2, 3", stats.lomax(3, loc=1, scale=2)),
+    "beta_proportion": ("0.3, 5", stats.beta(1.5, 3.5)),
+    "von_mises": ("0, 2", stats.vonmises(2)),
 }
 SCALAR = [
     name
@@ -72,6 +93,37 @@ def test_density_is_scipys(name):
     x = expected.ppf([1e-8, 1e-3, 0.1, 0.3, 0.5, 0.9, 0.999, 1 - 1e-8])
     np.testing.assert_allclose(distribution.log_prob(x), expected.logpdf(x), rtol=1e-10)
     assert distribution.dtype == tf.float64
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_names_of_stan(name):
+    text, expected = OTHER[name]
+    prior = parse(f"{name}({text})", "x")
+    x = expected.ppf([1e-6, 1e-3, 0.1, 0.3, 0.5, 0.9, 0.999, 1 - 1e-6])
+    np.testing.assert_allclose(built(prior).log_prob(x), expected.logpdf(x), rtol=1e-9, atol=1e-10)
+    low, high = (-np.pi, np.pi) if name == "von_mises" else expected.support()
+    assert ends(prior) == pytest.approx((low, high))
+    assert prior.text == f"{name}({text})"
+    with pytest.raises(hm.PriorError, match="and nothing else"):
+        parse(f"{name}({text}{', ' * bool(text)}lb=1)", "x")
+    for number in range(len(text.split(", ")) if text else 0):
+        wrong = text.split(", ")
+        wrong[number] = "inf" if "inf" not in wrong else "-1"
+        with pytest.raises(hm.PriorError):
+            parse(f"{name}({', '.join(wrong)})", "x")
+
+
+def test_a_model_with_other_names_of_stan():
+    priors = {"x": "std_normal()", "sigma": "scaled_inv_chi_square(3, 2)", "Intercept": "exp_mod_normal(0, 1, 2)"}  # fmt: skip  # noqa: E501
+    model = hm.model(data(), "y ~ x", priors=priors)
+    assert list(model.priors["prior"]) == [priors["Intercept"], priors["x"], priors["sigma"]]
+    assert "sigma ~ scaled_inv_chi_square(3, 2)" in str(model.equations())
+    scope: dict = {}
+    exec(model.code(), scope)
+    drawn = model.joint.sample(2, seed=tf.constant([1, 2], tf.int32))
+    np.testing.assert_allclose(scope["joint"].log_prob(drawn), model.joint.log_prob(drawn), 1e-12)
+    with pytest.raises(hm.PriorError, match="does not fit: sigma is positive"):
+        hm.model(data(), "y ~ x", priors={"sigma": "std_normal()"})
 
 
 @pytest.mark.parametrize("name", SCALAR)
