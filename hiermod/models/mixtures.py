@@ -90,6 +90,12 @@ def mixture(*components: str | Family, order: str | None = None, shares: str = "
     >>> list(hm.mixture("poisson", "poisson", "poisson", shares="softmax").parameters)
     ['theta2', 'theta3', 'gap2', 'gap3']
     """
+    for one in components:
+        if not isinstance(one, str | Family):
+            raise ModelError(
+                f"components of a mixture are given one after the other, not as a "
+                f"{type(one).__name__}: write for example hm.mixture('gaussian', 'gaussian')."
+            )
     if len(components) < 2:
         raise ModelError(
             f"a mixture has two components or more, not {len(components)}: write for example "

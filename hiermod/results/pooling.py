@@ -165,6 +165,13 @@ def pooling(
 def _group(s: Specification, factor: str) -> GroupEffects:
     found = [g for g in s.groups if g.group.factor == label(factor)]
     if not found:
+        elsewhere = ((p.parameter, g) for p in s.others for g in p.groups)
+        others = [name for name, g in elsewhere if g.group.factor == label(factor)]
+        if others:
+            raise ModelError(
+                f"the effects of {factor!r} are in the formula of {others[0]}, and shrinkage is "
+                "shown for those in the formula of the response: plot them with fit.plot_forest()."
+            )
         names = ", ".join(sorted({g.group.factor for g in s.groups})) or "none"
         raise ModelError(f"the model has no grouping factor {factor!r}. It has: {names}.")
     first, rest = found[0], found[1:]

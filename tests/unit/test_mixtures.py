@@ -435,6 +435,7 @@ line = hm.Family(
     ("make", "says"),
     [
         (lambda: hm.mixture("gaussian"), "a mixture has two components or more, not 1"),
+        (lambda: hm.mixture(["gaussian", "gaussian"]), "one after the other, not as a list"),
         (
             lambda: hm.mixture("gaussian", hm.mixture("gaussian", "student")),
             "'mixture_gaussian_student' cannot be part of a mixture: it is one. Give all comp",

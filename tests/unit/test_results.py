@@ -632,6 +632,9 @@ def test_an_unknown_group():
     fit, _ = drawn(made("binomial"))
     with pytest.raises(hm.ModelError, match=r"no grouping factor 'tank'\. It has: g\."):
         results.pooling(fit.model._joint, fit.posterior, "tank")
+    spread = hm.model(data(), hm.formula("y ~ x", sigma="~ 1 + (1 | g)"))
+    with pytest.raises(hm.ModelError, match="effects of 'g' are in the formula of sigma"):
+        results.pooling(spread._joint, drawn(spread)[0].posterior, "g")
 
 
 def test_a_slash_in_a_name_can_be_saved(tmp_path):
