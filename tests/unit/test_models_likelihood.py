@@ -14,7 +14,7 @@ import tensorflow_probability as tfp
 from scipy import special, stats
 
 import hiermod as hm
-from hiermod.models import families, links, program
+from hiermod.models import checks, families, links, program
 from hiermod.models.checks import check
 from hiermod.models.families import FAMILIES
 from hiermod.models.links import LINKS, link
@@ -30,11 +30,17 @@ OWN = hm.Family(  # of a user
         "power": hm.FamilyParameter("gamma(4, 2)", typical=2.0),
     },
 )
+NEW = hm.Family(  # an entry and nothing else: see `rows_of` and `reference`
+    "logistic",
+    likelihood="tfd.Logistic(loc={mean}, scale=sigma)",
+    links=("identity", "log"),
+    parameters={"sigma": hm.FamilyParameter("exponential({per_sd})")},
+)
 NUMBERS = {
     name: family for name, family in FAMILIES.items() if not (family.categories or family.single)
 }
 """Those of categories and of several columns are in test_ordinal and test_nominal."""
-ALL = {**NUMBERS, OWN.name: OWN}
+ALL = {**NUMBERS, OWN.name: OWN, NEW.name: NEW}
 
 CASES = [(family, name) for family in ALL.values() for name in family.links]
 IDS = [f"{family.name}-{name}" for family, name in CASES]
@@ -488,15 +494,33 @@ def moderate(family, name):
 
 def grid(family, etas):
     """A row of the data for every combination of response and linear predictor."""
-    rows = pd.DataFrame([{**row, "eta": eta} for row in ROWS[family.name] for eta in etas])
+    rows = pd.DataFrame([{**row, "eta": eta} for row in rows_of(family) for eta in etas])
     return rows.to_dict("series")
+
+
+def rows_of(family):
+    """Responses and parameters to try; of a family that has none in `ROWS`, from its entry."""
+    if family.name in ROWS:
+        return ROWS[family.name]
+    given = {name: (0.7 * p.typical, p.typical) for name, p in family.parameters.items()}
+    given |= {"trials": (10.0,)} if family.trials else {}
+    return product(y=checks._responses(family).numpy().ravel(), **given)
+
+
+def reference(family, name, rows):
+    """The density by rows and linear predictor; of a family without one in `DENSITY`, its own."""
+    if family.name in DENSITY:
+        return lambda plain, eta: DENSITY[family.name](plain, *MEAN[name](eta))
+    own = likelihood(family, name, rows)
+    given = family.parameters
+    return lambda plain, eta: own(tf.constant(eta), [tf.constant(plain[p]) for p in given]).numpy()
 
 
 def likelihood(family, name, rows):
     """``log_prob(eta)`` of the rows, of a model made from a formula."""
     frame = framed({k: v for k, v in rows.items() if k in ("y", "trials")})
     response = RESPONSE.get(family.name, "y")
-    given = OWN if family is OWN else family.name
+    given = family.name if family.name in FAMILIES else family
     model = hm.model(frame, f"{response} ~ 1", family=given, link=name)
     functions = program.functions(program.source(model.specification))
     data = model._joint.data
@@ -524,7 +548,14 @@ def close(found, expected, relative=1e-10):
     np.testing.assert_allclose(found, expected, rtol=relative, atol=relative)
 
 
-@pytest.mark.parametrize(("family", "name"), CASES, ids=IDS)
+def test_every_family_states_its_reference_density():
+    assert {*NUMBERS} <= {*DENSITY}
+
+
+STATED = [case for case in CASES if case[0] is not NEW]
+
+
+@pytest.mark.parametrize(("family", "name"), STATED, ids=[f"{f.name}-{n}" for f, n in STATED])
 def test_density_of_a_row_is_scipys(family, name):
     rows = grid(family, etas(family, name))
     eta = rows["eta"].to_numpy()
@@ -541,16 +572,16 @@ def test_gradient_is_that_of_finite_differences(family, name):
     eta = rows["eta"].to_numpy()
     _, gradient = value_and_gradient(likelihood(family, name, rows), tf.constant(eta))
     plain = {k: v.to_numpy() for k, v in rows.items()}
-    step = 1e-3
+    density, step = reference(family, name, rows), 1e-3
 
-    def reference(shift):
-        return DENSITY[family.name](plain, *MEAN[name](eta + shift * step))[inside]
+    def moved(shift):
+        return density(plain, eta + shift * step)[inside]
 
     inside = np.full(len(eta), True)
-    inside = np.isfinite(reference(0))  # of a family whose support depends on its parameters
+    inside = np.isfinite(moved(0))  # of a family whose support depends on its parameters
     # Fourth order: error step^4, beside rounding of the density itself over the step.
-    differences = (8 * (reference(1) - reference(-1)) - (reference(2) - reference(-2))) / 12 / step
-    rounding = 1e-15 * np.abs(reference(0)) / step
+    differences = (8 * (moved(1) - moved(-1)) - (moved(2) - moved(-2))) / 12 / step
+    rounding = 1e-15 * np.abs(moved(0)) / step
     error = np.abs(gradient.numpy()[inside] - differences)
     assert (error <= 1e-7 * np.abs(differences) + 20 * rounding + 1e-7).all()
 
@@ -566,7 +597,7 @@ def test_gradient_in_the_parameters_beside_the_mean(family):
         tape.watch(given)
         value = log_prob(tf.constant(eta), given)
     slopes = tape.gradient(value, given)
-    plain = {k: v.to_numpy() for k, v in rows.items()}
+    plain, density = {k: v.to_numpy() for k, v in rows.items()}, reference(family, name, rows)
     for parameter, slope in zip(family.parameters, slopes, strict=True):
         at = plain[parameter]
         # Up to one, a probability moves on the side of it that is near.
@@ -577,12 +608,12 @@ def test_gradient_in_the_parameters_beside_the_mean(family):
         )
         step = 1e-4 * np.where(room > 0, room, 1.0)
 
-        def reference(shift, at=at, step=step, parameter=parameter):
-            found = DENSITY[family.name](plain | {parameter: at + shift * step}, *MEAN[name](eta))
+        def moved(shift, at=at, step=step, parameter=parameter):
+            found = density(plain | {parameter: at + shift * step}, eta)
             return np.where(np.isneginf(found), 0.0, found)  # out of the support, flat
 
-        differences = (8 * (reference(1) - reference(-1)) - (reference(2) - reference(-2))) / 12
-        differences, rounding = differences / step, 1e-15 * np.abs(reference(0)) / step
+        differences = (8 * (moved(1) - moved(-1)) - (moved(2) - moved(-2))) / 12
+        differences, rounding = differences / step, 1e-15 * np.abs(moved(0)) / step
         error = np.abs(slope.numpy() - differences) - 20 * rounding - 1e-7
         told = step > 1e-12  # nearer to one, a step is rounding alone
         assert (error <= 1e-6 * np.abs(differences))[told].all(), parameter
