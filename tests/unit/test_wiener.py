@@ -125,8 +125,3 @@ def test_bad_input(formula, family, error, says):
     with pytest.raises(error) as info:
         hm.model(frame, formula, family=family)
     assert says in str(info.value)
-
-
-def test_it_is_no_part_of_mixtures():
-    with pytest.raises(hm.ModelError, match="'wiener' cannot be part of a mixture"):
-        hm.mixture("wiener", "wiener")
