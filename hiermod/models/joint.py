@@ -347,10 +347,10 @@ def arrays(specification: Specification, design: Design) -> dict[str, NDArray[An
 
 def constrain(parts: Sequence[Part], position: tf.Tensor) -> list[tf.Tensor]:
     """Values of the parts, each (..., *part.shape), at positions (..., dimensions)."""
-    values, lead = [], tf.shape(position)[:-1]
+    values = []
     for part, raw in _cut(parts, position):
         if part.support == "constant":
-            raw = tf.fill(tf.concat([lead, part.shape], axis=0), np.float64(part.low))
+            raw = tf.fill([*_lead(position), *part.shape], np.float64(part.low))
         elif part.support != "real":
             raw = part.bijector.forward(raw)
         values.append(raw)
@@ -359,7 +359,7 @@ def constrain(parts: Sequence[Part], position: tf.Tensor) -> list[tf.Tensor]:
 
 def log_jacobian(parts: Sequence[Part], position: tf.Tensor) -> tf.Tensor:
     """Log determinant of the Jacobian of `constrain`, shape (...)."""
-    total = tf.zeros(tf.shape(position)[:-1], position.dtype)
+    total = tf.zeros(_lead(position), position.dtype)
     for part, raw in _cut(parts, position):
         if part.support not in ("real", "constant"):
             ndims = len(part.unconstrained_shape)
@@ -369,11 +369,15 @@ def log_jacobian(parts: Sequence[Part], position: tf.Tensor) -> tf.Tensor:
 
 def _cut(parts: Sequence[Part], position: tf.Tensor) -> Iterator[tuple[Part, tf.Tensor]]:
     """Each part with its own of the positions, in its shape."""
-    lead, begin = tf.shape(position)[:-1], 0
-    for part in parts:
-        raw = position[..., begin : begin + part.size]
-        yield part, tf.reshape(raw, tf.concat([lead, part.unconstrained_shape], axis=0))
-        begin += part.size
+    lead = _lead(position)
+    pieces = tf.split(position, [part.size for part in parts], axis=-1)
+    for part, raw in zip(parts, pieces, strict=True):
+        yield part, tf.reshape(raw, [*lead, *part.unconstrained_shape])
+
+
+def _lead(position: tf.Tensor) -> list[int]:
+    """The axes before that of the dimensions."""
+    return list(position.shape[:-1])
 
 
 @lru_cache(maxsize=64)

@@ -1,4 +1,4 @@
-"""The lean normal density is TFP's and SciPy's, value and gradient."""
+"""The lean densities are TFP's and SciPy's, value and gradient."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
-from scipy import stats
+from scipy import special, stats
 
 from hiermod.models import lean
 
@@ -35,6 +35,11 @@ CASES = {
         lambda x: stats.norm.logpdf(1.5, 2, np.exp(x / 10)),
         lambda x: (0.25 * np.exp(-x / 5) - 1) / 10,
     ),
+    "binomial": (
+        lambda d, x: d.Binomial(np.float64(10), logits=x).log_prob(np.float64(3)),
+        lambda x: 3 * special.log_expit(x) + 7 * special.log_expit(-x) + np.log(120),
+        lambda x: 3 - 10 * special.expit(x),
+    ),
 }
 
 
@@ -46,6 +51,14 @@ def test_densities_and_gradients(case):
     np.testing.assert_allclose(value, theirs, rtol=1e-12, atol=1e-14)
     np.testing.assert_allclose(value, expected(AT), rtol=1e-12, atol=1e-14)
     np.testing.assert_allclose(found, slope(AT), rtol=1e-12, atol=1e-13)
+
+
+def test_a_binomial_density_traces_nothing():
+    before = tfp.math.lbeta.experimental_get_tracing_count()
+    lean.distributions.Binomial(np.full(7, 11.0), logits=np.zeros(7)).log_prob(np.arange(7.0))
+    assert tfp.math.lbeta.experimental_get_tracing_count() == before
+    tfd.Binomial(np.full(7, 11.0), logits=np.zeros(7)).log_prob(np.arange(7.0))
+    assert tfp.math.lbeta.experimental_get_tracing_count() > before
 
 
 def test_everything_else_is_tfp():
