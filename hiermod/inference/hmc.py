@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 from scipy.stats import qmc
 
 from hiermod.programs import compiled
@@ -159,28 +160,41 @@ class Noise(NamedTuple):
     jitter: tf.Tensor
 
 
+STATISTICS: dict[str, type] = {
+    "lp": np.float64,
+    "energy": np.float64,
+    "acceptance_rate": np.float64,
+    "diverging": np.bool_,
+    "nonfinite": np.bool_,
+    "step_size": np.float64,
+    "n_steps": np.int32,
+}
+"""What a block tells of every transition and chain, and its type. ``nonfinite``: rejected because
+the density or its gradient was not finite; divergent too."""
+
+
 class Transitions(NamedTuple):
     """What a block returns for every transition; the first axis is the block's capacity.
 
     Attributes
     ----------
     position, gradient : (capacity, chains, dimensions)
-    lp, energy, acceptance_rate : (capacity, chains)
-    diverging, nonfinite : (capacity, chains), bool
-        `nonfinite`: rejected because the density or its gradient was not finite; divergent too.
-    step_size : (capacity,)
-    n_steps : (capacity, chains), int32
+    numbers : (capacity, statistics, chains)
+        The `STATISTICS`, all as floats: one array compiles sooner than seven.
     """
 
     position: tf.Tensor
     gradient: tf.Tensor
-    lp: tf.Tensor
-    energy: tf.Tensor
-    acceptance_rate: tf.Tensor
-    diverging: tf.Tensor
-    nonfinite: tf.Tensor
-    step_size: tf.Tensor
-    n_steps: tf.Tensor
+    numbers: tf.Tensor
+
+    def rows(self, count: int) -> dict[str, NDArray[Any]]:
+        """Arrays (count, chains, ...) by name, of the first `count` transitions."""
+        numbers = self.numbers.numpy()[:count]
+        told = {n: numbers[:, i].astype(t) for i, (n, t) in enumerate(STATISTICS.items())}
+        return {
+            "position": self.position.numpy()[:count],
+            "gradient": self.gradient.numpy()[:count],
+        } | told
 
 
 class Sampler(NamedTuple):
@@ -193,8 +207,8 @@ class Sampler(NamedTuple):
         is the block's capacity.
     transition : function
         ``(log_density, state, step_size, tuning, noise, data) -> (state, statistics)``: the adapted
-        step size and the noise of one transition, to the new state and a dict of the other fields
-        of `Transitions`.
+        step size and the noise of one transition, to the new state and a dict of `STATISTICS` but
+        for ``lp``, each (chains,) or a scalar.
     """
 
     draw_noise: Callable[[np.random.Generator, int, int, int], Any]
@@ -321,8 +335,8 @@ def transition(
     energy_before = 0.5 * tf.reduce_sum(momentum**2, -1) - state.log_density
     energy_after = 0.5 * tf.reduce_sum(metric.whiten(end.velocity) ** 2, -1) - new.log_density
     log_ratio = energy_before - energy_after
-    # A trajectory that meets NaN, in the density or in its gradient, is rejected.
-    finite = tf.math.is_finite(log_ratio) & tf.reduce_all(tf.math.is_finite(new.gradient), -1)
+    # A trajectory that meets NaN is rejected; where a gradient is not finite, no velocity is.
+    finite = tf.math.is_finite(log_ratio)
     log_ratio = tf.where(finite, log_ratio, tf.constant(-np.inf, log_ratio.dtype))
     accept = log_uniform < log_ratio
 
@@ -370,8 +384,7 @@ def jittered_transition(
     state, info = transition(
         log_density, state, step_size, n_steps, tuning.metric, noise.momentum, noise.accept, data
     )
-    chains = state.log_density.shape
-    return state, info | {"step_size": step_size, "n_steps": tf.broadcast_to(n_steps, chains)}
+    return state, info | {"step_size": step_size, "n_steps": n_steps}
 
 
 HMC = Sampler(draw_noise, jittered_transition)
@@ -421,26 +434,16 @@ def block_program(
             step = StepSize(
                 *(tf.where(tuning.adapt, new, old) for new, old in zip(adapted, step, strict=True))
             )
-            row = Transitions(state.position, state.gradient, state.log_density, **info)
+            info["lp"] = state.log_density
+            dtype, chains = state.position.dtype, state.log_density.shape
+            numbers = [tf.broadcast_to(tf.cast(info[n], dtype), chains) for n in STATISTICS]
+            row = Transitions(state.position, state.gradient, tf.stack(numbers))
             return i + 1, state, step, tuple(a.write(i, v) for a, v in zip(out, row, strict=True))
 
-        dtype = state.position.dtype
-        dtypes = Transitions(dtype, dtype, dtype, dtype, dtype, tf.bool, tf.bool, dtype, tf.int32)
         chains, dimensions = state.position.shape
-        shapes = Transitions(
-            (chains, dimensions),
-            (chains, dimensions),
-            (chains,),
-            (chains,),
-            (chains,),
-            (chains,),
-            (chains,),
-            (),
-            (chains,),
-        )
+        shapes = (chains, dimensions), (chains, dimensions), (len(STATISTICS), chains)
         out = tuple(
-            tf.TensorArray(d, size=capacity, element_shape=s)
-            for d, s in zip(dtypes, shapes, strict=True)
+            tf.TensorArray(state.position.dtype, size=capacity, element_shape=s) for s in shapes
         )
         _, state, step, out = tf.while_loop(
             lambda i, *_: i < tuning.count,

@@ -229,8 +229,8 @@ def transition(
         momentum = metric.momentum(point.velocity)
         energy = 0.5 * tf.reduce_sum(momentum * point.velocity, -1) - value
         log_ratio = start_energy - energy
-        # A point that meets NaN, in the density or in its gradient, ends the trajectory.
-        finite = tf.math.is_finite(log_ratio) & tf.reduce_all(tf.math.is_finite(point.gradient), -1)
+        # A point that meets NaN ends the trajectory; its gradient is in the velocity.
+        finite = tf.math.is_finite(log_ratio)
         log_ratio = tf.where(finite, log_ratio, tf.constant(-np.inf, log_ratio.dtype))
         diverging = log_ratio < -DIVERGENCE
         counts = Counts(

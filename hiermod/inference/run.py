@@ -29,7 +29,6 @@ from hiermod.inference.hmc import (
     Metric,
     State,
     StepSize,
-    Transitions,
     Tuning,
     block_program,
     value_and_gradient,
@@ -438,8 +437,8 @@ class _Run:
         tuning = self.tuning(1, adapt=False, max_steps=1)
         unknown = tf.fill([position.shape[0]], UNKNOWN)
         state = State(position, unknown, tf.zeros_like(position))
-        state, _, rows = self.program(state, _start_step(-np.inf, 1.0), tuning, noise, self.data)
-        return state, not rows.nonfinite[0].numpy().any()
+        state, _, done = self.program(state, _start_step(-np.inf, 1.0), tuning, noise, self.data)
+        return state, not done.rows(1)["nonfinite"].any()
 
     def settle(self) -> bool:
         """Evaluate the density at the start; whether it is finite."""
@@ -457,15 +456,12 @@ class _Run:
     def block(self, count: int, *, adapt: bool, max_steps: int) -> None:
         """Run `count` transitions and keep their rows, arrays of shape (count, chains, ...)."""
         tuning = self.tuning(count, adapt=adapt, max_steps=max_steps)
-        size, parts = self.chains // self.groups, self.parts()
+        parts = self.parts()
 
         def one(part: tuple[State, Any]) -> tuple[State, StepSize, dict[str, NDArray[Any]]]:
             state, noise = part
-            state, step, rows = self.program(state, self.step, tuning, noise, self.data)
-            out = {n: v.numpy()[:count] for n, v in zip(Transitions._fields, rows, strict=True)}
-            # Common to the chains of a group.
-            out["step_size"] = np.repeat(out["step_size"][:, None], size, axis=1)
-            return state, step, out
+            state, step, done = self.program(state, self.step, tuning, noise, self.data)
+            return state, step, done.rows(count)
 
         running = workers().map(one, parts)
         self.noise(self.blocks + 1)  # meanwhile

@@ -108,8 +108,8 @@ def moved(log_density, draws, step_size, seed, sampler=HMC, change=None, count=5
     noise = sampler.draw_noise(np.random.default_rng(seed), 5, chains, dimensions)
     if change:
         noise = change(noise)
-    state, _, rows = block_program(log_density, 5, sampler)(state, step, tuning, noise, ())
-    return state.position.numpy(), rows
+    state, _, done = block_program(log_density, 5, sampler)(state, step, tuning, noise, ())
+    return state.position.numpy(), done.rows(count)
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
@@ -119,7 +119,7 @@ def test_transitions_leave_the_target_invariant(name, sampler):
     sampler = SAMPLERS[sampler]
     draws = draw(np.random.default_rng(1), 100_000)
     found, rows = moved(log_density, draws, step_size, 2, sampler)
-    acceptance = rows.acceptance_rate.numpy().mean()
+    acceptance = rows["acceptance_rate"].mean()
     assert 0.5 < acceptance < 0.97  # else acceptance and rejection are not tried
     assert not np.isclose(found, draws).all(axis=1).any() or acceptance < 1
     assert min(test.pvalue for test in margins(found)) > 1e-3
@@ -208,7 +208,7 @@ def test_trees_end_where_a_subtree_turns(step_size):
         leaves_until_a_turn(draws[c], white[c], forward[:5, c], step_size)  # at most 50 steps
         for c in range(300)
     ]
-    np.testing.assert_array_equal(rows.n_steps[0], expected)
+    np.testing.assert_array_equal(rows["n_steps"][0], expected)
     assert len(set(expected)) > 3
 
 
