@@ -16,6 +16,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from scipy.stats import qmc
 
+from hiermod.errors import SamplingError
 from hiermod.programs import compiled
 
 LogDensity = Callable[[tf.Tensor, Any], tf.Tensor]
@@ -237,11 +238,14 @@ def draw_noise(
 def value_and_gradient(
     log_density: LogDensity, position: tf.Tensor, data: Any
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Log density (chains,) and its gradient (chains, dimensions)."""
+    """Log density (chains,) and its gradient (chains, dimensions); there must be one."""
     with tf.GradientTape() as tape:
         tape.watch(position)
         value = log_density(position, data)
-    return value, tape.gradient(value, position)
+    gradient = tape.gradient(value, position)
+    if gradient is None:
+        raise SamplingError("the log density does not depend on the position.")
+    return value, gradient
 
 
 class Point(NamedTuple):

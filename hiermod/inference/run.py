@@ -73,10 +73,10 @@ Explain = Callable[[FloatArray], str]
 
 
 class Start(Protocol):
-    """Where the chains start, and whether to evaluate the density there."""
+    """Where the chains start, and what is to be finite there."""
 
-    def __call__(self, *, evaluate: bool) -> State:
-        """A state of all chains; one not evaluated has `UNKNOWN` log densities."""
+    def __call__(self, *, check: str) -> State:
+        """A state of all chains, as `start_positions` gives it."""
 
 
 Quantities = Callable[[FloatArray], FloatArray]
@@ -257,7 +257,7 @@ def start_positions(
     seed: int,
     radius: FloatArray | float = 0.5,
     explain: Explain | None = None,
-    evaluate: bool = True,
+    check: str = "gradient",
 ) -> State:
     """A place for each chain where the density and its gradient are finite.
 
@@ -274,13 +274,14 @@ def start_positions(
     radius : float or array, shape (dimensions,)
     explain : function, optional
         ``explain(position (dimensions,))`` tells which part of the model is not finite.
-    evaluate : bool
-        False leaves that to `run`: the places are those tried first, with neither value nor
-        gradient.
+    check : str
+        ``"nothing"``: the places are those tried first; the ``"value"`` of the density alone is to
+        be finite; or also its ``"gradient"``. What is not checked is left to `run`.
 
     Returns
     -------
     State
+        With `UNKNOWN` log densities: `run` evaluates them.
 
     Raises
     ------
@@ -288,20 +289,24 @@ def start_positions(
         If a chain found no finite start, or `chains` is no number of chains.
     """
     check_whole("chains", chains, 1)
+
+    def finite(positions: FloatArray) -> NDArray[np.bool_]:
+        """Whether what is checked is finite, at (places, dimensions)."""
+        where = tf.constant(positions)
+        if check == "nothing":
+            return np.ones(places, bool)
+        if check == "value":
+            return np.isfinite(log_density(where, data))
+        value, gradient = value_and_gradient(log_density, where, data)
+        return np.isfinite(value) & np.isfinite(gradient).all(-1)
+
     places = superchains(chains) or chains
     generator = np.random.default_rng([seed, 0])
     positions = centre + radius * generator.uniform(-1, 1, (places, len(centre)))
-    if not evaluate:
-        repeated = tf.constant(np.repeat(positions, chains // places, axis=0))
-        return State(repeated, tf.fill([chains], UNKNOWN), tf.zeros_like(repeated))
     for _ in range(10):
-        value, gradient = value_and_gradient(log_density, tf.constant(positions), data)
-        if gradient is None:
-            raise SamplingError("the log density does not depend on the position.")
-        bad = ~(np.isfinite(value.numpy()) & np.isfinite(gradient.numpy()).all(-1))
+        bad = ~finite(positions)
         if not bad.any():
-            found = State(tf.constant(positions), value, gradient)
-            return State(*(tf.repeat(x, chains // places, axis=0) for x in found))
+            return _unknown(tf.constant(np.repeat(positions, chains // places, axis=0)))
         radius = radius / 2
         fresh = centre + radius * generator.uniform(-1, 1, positions.shape)
         positions = np.where(bad[:, None], fresh, positions)
@@ -310,6 +315,11 @@ def start_positions(
         f"the log density or its gradient is not finite at the start, "
         f"in {bad.sum()} of {places} places tried.{where}"
     )
+
+
+def _unknown(position: tf.Tensor) -> State:
+    """A state at positions (chains, dimensions) that is not evaluated."""
+    return State(position, tf.fill([position.shape[0]], UNKNOWN), tf.zeros_like(position))
 
 
 def _start_step(log_step: float, shrink: float) -> StepSize:
@@ -435,8 +445,7 @@ class _Run:
         The block does it, by one transition of no length: it is compiled, or will be needed.
         """
         tuning = self.tuning(1, adapt=False, max_steps=1)
-        unknown = tf.fill([position.shape[0]], UNKNOWN)
-        state = State(position, unknown, tf.zeros_like(position))
+        state = _unknown(position)
         state, _, done = self.program(state, _start_step(-np.inf, 1.0), tuning, noise, self.data)
         return state, not done.rows(1)["nonfinite"].any()
 
@@ -614,7 +623,7 @@ def run(
     log_density : LogDensity
         ``log_density(position, data)``, (chains, dimensions) to (chains,), in unconstrained space.
     start : State or function, optional
-        As `start_positions` gives it, or ``start(evaluate=...)`` that calls it: in a later fit of a
+        As `start_positions` gives it, or ``start(check=...)`` that calls it: in a later fit of a
         compiled model nothing need be evaluated in Python. Not needed with `resume`.
     settings : Settings
     data : nest of tensors
@@ -736,9 +745,15 @@ def _begun(
         job = _Run.begin(log_density, data, settings, start, scale)
         job.settle()
         return job
-    job = _Run.begin(log_density, data, settings, start(evaluate=False), scale)
-    if not (job.ready() and job.settle()):
-        job = _Run.begin(log_density, data, settings, start(evaluate=True), scale)
+
+    def begin(check: str) -> _Run:
+        return _Run.begin(log_density, data, settings, start(check=check), scale)
+
+    job = begin("nothing")
+    if not job.ready():  # compiling takes time: first see whether there is a value
+        job = begin("value")
+    if not job.settle():
+        job = begin("gradient")
         job.settle()
     return job
 

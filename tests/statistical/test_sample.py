@@ -116,6 +116,18 @@ def test_mistakes_in_a_density():
         hm.sample(lambda v: -(v["x"] ** 2), {"x": 0.0}, chains=0, progress=False)
 
 
+def test_a_density_without_a_gradient():
+    def kink(v):
+        return -tf.sqrt(tf.abs(v["x"] - v["x"])) - v["x"] ** 2
+
+    with pytest.raises(
+        hm.SamplingError, match="The gradient of log_prob in x is not finite at x = "
+    ):
+        hm.sample(kink, {"x": 0.0}, progress=False)
+    with pytest.raises(hm.SamplingError, match="does not depend on the position"):
+        hm.sample(lambda v: tf.zeros_like(tf.stop_gradient(v["x"])), {"x": 0.0}, progress=False)
+
+
 def test_the_checks_are_not_silent_on_a_funnel():
     def funnel(v):
         x = tfd.Normal(np.float64(0), tf.exp(v["v"] / 2)[:, tf.newaxis]).log_prob(v["x"])
