@@ -217,7 +217,7 @@ MODELS: dict[str, Model] = {
         predictor="x",
         groups=("g",),
         priors={"Intercept": (0, 1.5), "x": (0, 2.502), "1|g_sigma": (1,)},
-        packages=("hiermod", "pymc-nutpie", "numpyro-parallel"),
+        packages=("hiermod", "bambi-nutpie", "pymc-nutpie", "numpyro-parallel"),
         warmup=200,
         draws=200,
     ),

@@ -12,7 +12,7 @@ HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "benchmarks.md"
 RESULTS = HERE / "results"
 
-Run = dict[str, float]
+Run = dict[str, Any]
 OURS = ("hiermod", "hiermod-shortcuts")
 
 HOW = """\
@@ -108,6 +108,12 @@ def seconds(runs: Sequence[Run], call: str) -> str:
     if any("failed" in run for run in runs):
         return "failed"
     return f"> {number(max(of(runs, lambda run: run['over'])))}" if runs else "–"
+
+
+def failures(packages: dict[str, list[Run]]) -> list[str]:
+    """Why packages failed, a paragraph each."""
+    why = {p: run["failed"] for p, runs in packages.items() for run in runs if "failed" in run}
+    return [line for p, reason in why.items() for line in (f"{p} failed: `{reason}`", "")]
 
 
 def absolute(packages: dict[str, list[Run]]) -> list[str]:
@@ -264,6 +270,7 @@ def suite(results: dict[str, Any]) -> str:
             "|---|---|---|---|---|---|---|---|---|---|---|",
             *absolute(entry["packages"]),
             "",
+            *failures(entry["packages"]),
         ]
     return "\n".join(lines)
 

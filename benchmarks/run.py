@@ -60,7 +60,7 @@ def versions(peers: str | None) -> dict[str, str]:
     return found
 
 
-def measure(command: list[str], limit: float) -> dict[str, float]:
+def measure(command: list[str], limit: float) -> dict[str, Any]:
     """Two runs of the worker: one that finds no compiled program on disk, and one that does.
 
     What packages keep on disk by themselves (hiermod its programs, PyTensor those of Numba) goes to
@@ -78,8 +78,8 @@ def measure(command: list[str], limit: float) -> dict[str, float]:
     return found
 
 
-def process(command: list[str], limit: float, environment: dict[str, str]) -> dict[str, float]:
-    """One run of the worker: what it told last, and whether it was stopped or failed."""
+def process(command: list[str], limit: float, environment: dict[str, str]) -> dict[str, Any]:
+    """One run of the worker: what it told last, and whether it was stopped, or why it failed."""
     child = subprocess.Popen(
         command,
         env=environment,
@@ -88,7 +88,7 @@ def process(command: list[str], limit: float, environment: dict[str, str]) -> di
         text=True,
         start_new_session=True,  # so that its own worker processes end with it
     )
-    ended: dict[str, float] = {}
+    ended: dict[str, Any] = {}
     try:
         out, err = child.communicate(timeout=limit)
     except subprocess.TimeoutExpired:
@@ -100,7 +100,7 @@ def process(command: list[str], limit: float, environment: dict[str, str]) -> di
         os.killpg(child.pid, signal.SIGKILL)
         out, err = child.communicate()
     elif child.returncode:
-        ended["failed"] = child.returncode
+        ended["failed"] = err.strip().rpartition("\n")[2] or f"exit {child.returncode}"
         print(err[-2000:], file=sys.stderr)
     lines = [line for line in out.splitlines() if line.startswith("{")]
     found = json.loads(lines[-1]) if lines else {}
@@ -119,7 +119,7 @@ def header(model: Model, options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def complete(runs: list[dict[str, float]], repeat: int) -> bool:
+def complete(runs: list[dict[str, Any]], repeat: int) -> bool:
     """Whether this repeat need not be run: it is there, or an earlier one did not finish."""
     return len(runs) > repeat or any("over" in run or "failed" in run for run in runs)
 
@@ -149,7 +149,7 @@ def main() -> None:
         head = header(model, options) | {"versions": numbers}
         old = stored["models"].get(name, {})
         resumed = options.resume and head.items() <= old.items()
-        runs: dict[str, list[dict[str, float]]] = old["packages"] if resumed else {}
+        runs: dict[str, list[dict[str, Any]]] = old["packages"] if resumed else {}
         stored["models"][name] = head | {
             "date": datetime.date.today().isoformat(),
             "packages": runs,

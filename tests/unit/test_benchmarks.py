@@ -45,7 +45,7 @@ ENTRY = {
         "hiermod": [run(3.0, 0.5, 1000.0), run(4.0, 1.0, 1000.0)],
         "nimble": [run(9.0, 5.0, 1000.0), run(4.0, 5.0, 1000.0)],
         "slow": [{"import": 2.0, "import_mb": 300.0, "over": 900.0}],
-        "broken": [{"failed": 1}],
+        "broken": [{"failed": "MemoryError: 75 GiB"}],
     },
 }
 MACHINE = {"cpu": "a CPU", "cpus": 2, "memory_gb": 8.0, "system": "Linux", "python": "3.11"}
@@ -76,6 +76,7 @@ def test_page_of_results():
     assert ours[2:6] == ["3.50 (3.00–4.00)", "1.75 (1.50–2.00)", "0.75 (0.50–1.00)", "1,000"]
     assert slow[2:5] == ["> 900", "–", "> 900"]
     assert broken[2:5] == ["failed", "–", "failed"]
+    assert "broken failed: `MemoryError: 75 GiB`" in page
 
 
 def test_shortcuts_have_a_table_of_their_own():
