@@ -445,8 +445,8 @@ class _Run:
         The block does it, by one transition of no length: it is compiled, or will be needed.
         """
         tuning = self.tuning(1, adapt=False, max_steps=1)
-        state = _unknown(position)
-        state, _, done = self.program(state, _start_step(-np.inf, 1.0), tuning, noise, self.data)
+        still = _start_step(-np.inf, 1.0)
+        state, _, done = self.program(_unknown(position), still, tuning, noise, self.data)
         return state, not done.rows(1)["nonfinite"].any()
 
     def settle(self) -> bool:

@@ -30,6 +30,8 @@ class Binomial(tfd.Binomial):  # type: ignore[name-defined]
 
     def _log_prob(self, y: tf.Tensor) -> tf.Tensor:
         n, logits = self.total_count, self.logits
+        if logits is None:
+            return super()._log_prob(y)
         hits = tf.math.multiply_no_nan(tf.math.softplus(-logits), y)
         misses = tf.math.multiply_no_nan(tf.math.softplus(logits), n - y)
         return -hits - misses - (lbeta(1.0 + y, 1.0 + n - y) + tf.math.log(1.0 + n))

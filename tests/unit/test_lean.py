@@ -53,6 +53,11 @@ def test_densities_and_gradients(case):
     np.testing.assert_allclose(found, slope(AT), rtol=1e-12, atol=1e-13)
 
 
+def test_a_binomial_of_probabilities():
+    value = lean.distributions.Binomial(np.float64(10), probs=[0.1, 0.5]).log_prob(np.float64(3))
+    np.testing.assert_allclose(value, stats.binom.logpmf(3, 10, [0.1, 0.5]), rtol=1e-12)
+
+
 def test_a_binomial_density_traces_nothing():
     before = tfp.math.lbeta.experimental_get_tracing_count()
     lean.distributions.Binomial(np.full(7, 11.0), logits=np.zeros(7)).log_prob(np.arange(7.0))
