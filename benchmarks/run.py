@@ -100,11 +100,18 @@ def process(command: list[str], limit: float, environment: dict[str, str]) -> di
         os.killpg(child.pid, signal.SIGKILL)
         out, err = child.communicate()
     elif child.returncode:
-        ended["failed"] = err.strip().rpartition("\n")[2] or f"exit {child.returncode}"
+        ended["failed"] = reason(child.returncode, err)
         print(err[-2000:], file=sys.stderr)
     lines = [line for line in out.splitlines() if line.startswith("{")]
     found = json.loads(lines[-1]) if lines else {}
     return found if "second" in found else found | ended
+
+
+def reason(code: int, err: str) -> str:
+    """Why a process failed: the signal that ended it, or what it wrote last."""
+    if code < 0:
+        return signal.Signals(-code).name
+    return err.strip().rpartition("\n")[2].replace("`", "'") or f"exit {code}"
 
 
 def header(model: Model, options: argparse.Namespace) -> dict[str, Any]:

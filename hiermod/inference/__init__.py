@@ -2,7 +2,6 @@
 
 from hiermod.errors import SamplingError
 from hiermod.inference.checkpoint import Checkpoint, read
-from hiermod.inference.hmc import State
 from hiermod.inference.progress import Bar, Progress
 from hiermod.inference.run import Draws, Settings, Start, check_whole, run, start_positions
 
@@ -14,7 +13,6 @@ __all__ = [
     "SamplingError",
     "Settings",
     "Start",
-    "State",
     "check_whole",
     "read",
     "run",

@@ -190,12 +190,9 @@ class Transitions(NamedTuple):
 
     def rows(self, count: int) -> dict[str, NDArray[Any]]:
         """Arrays (count, chains, ...) by name, of the first `count` transitions."""
-        numbers = self.numbers.numpy()[:count]
+        position, gradient, numbers = (x[:count].numpy() for x in self)
         told = {n: numbers[:, i].astype(t) for i, (n, t) in enumerate(STATISTICS.items())}
-        return {
-            "position": self.position.numpy()[:count],
-            "gradient": self.gradient.numpy()[:count],
-        } | told
+        return {"position": position, "gradient": gradient} | told
 
 
 class Sampler(NamedTuple):

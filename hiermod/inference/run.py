@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -72,11 +72,15 @@ Explain = Callable[[FloatArray], str]
 """From a position (dimensions,) to which part of the model is not finite there."""
 
 
+Check = Literal["nothing", "value", "gradient"]
+"""What is to be finite where a chain starts: of the density its value, or its gradient too."""
+
+
 class Start(Protocol):
     """Where the chains start, and what is to be finite there."""
 
-    def __call__(self, *, check: str) -> State:
-        """A state of all chains, as `start_positions` gives it."""
+    def __call__(self, *, check: Check) -> FloatArray:
+        """A position of every chain, as `start_positions` gives it."""
 
 
 Quantities = Callable[[FloatArray], FloatArray]
@@ -257,8 +261,8 @@ def start_positions(
     seed: int,
     radius: FloatArray | float = 0.5,
     explain: Explain | None = None,
-    check: str = "gradient",
-) -> State:
+    check: Check = "gradient",
+) -> FloatArray:
     """A place for each chain where the density and its gradient are finite.
 
     Uniform within `radius` around `centre` in every dimension; a chain that meets an
@@ -275,13 +279,12 @@ def start_positions(
     explain : function, optional
         ``explain(position (dimensions,))`` tells which part of the model is not finite.
     check : str
-        ``"nothing"``: the places are those tried first; the ``"value"`` of the density alone is to
-        be finite; or also its ``"gradient"``. What is not checked is left to `run`.
+        What is to be finite: ``"nothing"``, so that the places are those tried first; the
+        ``"value"`` of the density; or also its ``"gradient"``.
 
     Returns
     -------
-    State
-        With `UNKNOWN` log densities: `run` evaluates them.
+    array, shape (chains, dimensions)
 
     Raises
     ------
@@ -302,14 +305,14 @@ def start_positions(
 
     places = superchains(chains) or chains
     generator = np.random.default_rng([seed, 0])
-    positions = centre + radius * generator.uniform(-1, 1, (places, len(centre)))
+    positions, bad = np.zeros((places, len(centre))), np.ones(places, bool)
     for _ in range(10):
-        bad = ~finite(positions)
-        if not bad.any():
-            return _unknown(tf.constant(np.repeat(positions, chains // places, axis=0)))
-        radius = radius / 2
         fresh = centre + radius * generator.uniform(-1, 1, positions.shape)
         positions = np.where(bad[:, None], fresh, positions)
+        bad = ~finite(positions)
+        if not bad.any():
+            return np.repeat(positions, chains // places, axis=0)
+        radius = radius / 2
     where = f" {explain(positions[bad.argmax()])}" if explain else ""
     raise SamplingError(
         f"the log density or its gradient is not finite at the start, "
@@ -319,7 +322,7 @@ def start_positions(
 
 def _unknown(position: tf.Tensor) -> State:
     """A state at positions (chains, dimensions) that is not evaluated."""
-    return State(position, tf.fill([position.shape[0]], UNKNOWN), tf.zeros_like(position))
+    return State(position, tf.fill([len(position)], UNKNOWN), tf.zeros_like(position))
 
 
 def _start_step(log_step: float, shrink: float) -> StepSize:
@@ -361,19 +364,19 @@ class _Run:
         log_density: LogDensity,
         data: Any,
         settings: Settings,
-        start: State,
+        start: FloatArray,
         scale: FloatArray | None,
     ) -> _Run:
-        """A run at its start."""
-        unit = np.ones(start.position.shape[1]) if scale is None else scale
+        """A run at its start, positions (chains, dimensions)."""
+        unit = np.ones(start.shape[1]) if scale is None else scale
         return cls(
             log_density,
             data,
             settings,
             unit,
-            start,
+            _unknown(tf.constant(start)),
             _start_step(np.log(0.1), 10.0),
-            (unit, np.zeros((len(unit), RANK)), np.ones(RANK), start.position.numpy().mean(axis=0)),
+            (unit, np.zeros((len(unit), RANK)), np.ones(RANK), start.mean(axis=0)),
         )
 
     @property
@@ -606,7 +609,7 @@ class _Run:
 
 def run(
     log_density: LogDensity,
-    start: State | Start | None,
+    start: FloatArray | Start | None,
     settings: Settings,
     data: Any = (),
     scale: FloatArray | None = None,
@@ -622,7 +625,7 @@ def run(
     ----------
     log_density : LogDensity
         ``log_density(position, data)``, (chains, dimensions) to (chains,), in unconstrained space.
-    start : State or function, optional
+    start : array, shape (chains, dimensions), or function, optional
         As `start_positions` gives it, or ``start(check=...)`` that calls it: in a later fit of a
         compiled model nothing need be evaluated in Python. Not needed with `resume`.
     settings : Settings
@@ -735,18 +738,18 @@ def run(
 
 def _begun(
     log_density: LogDensity,
-    start: State | Start,
+    start: FloatArray | Start,
     settings: Settings,
     data: Any,
     scale: FloatArray | None,
 ) -> _Run:
     """A run at its start, the density evaluated there."""
-    if isinstance(start, State):
+    if isinstance(start, np.ndarray):
         job = _Run.begin(log_density, data, settings, start, scale)
         job.settle()
         return job
 
-    def begin(check: str) -> _Run:
+    def begin(check: Check) -> _Run:
         return _Run.begin(log_density, data, settings, start(check=check), scale)
 
     job = begin("nothing")

@@ -54,8 +54,7 @@ def decorated(family: Family, link: Link, response: Response) -> Family:
                 f"rate() gives the exposure of counts, and not of family {family.name!r}. "
                 f"Families that it fits: {', '.join(EXPOSED)}. Or add offset(log(exposure))."
             )
-        likelihood, tails = _exposed(family.likelihood), _exposed(family.tails)
-        family = replace(family, likelihood=likelihood, tails=tails)
+        family = exposed(family)
     if response.status is not None or response.truncated:
         if not family.tails:
             able = ", ".join(f.name for f in FAMILIES.values() if f.tails)
@@ -68,10 +67,14 @@ def decorated(family: Family, link: Link, response: Response) -> Family:
     return replace(family, totals="", residual="") if response.decorations else family
 
 
-def _exposed(text: str) -> str:
-    """A distribution of counts, that of the counts in an exposure; the shape grows with it too."""
-    text = text.replace("{log_mean}", '({log_mean}) + tf.math.log(data["rate"])')
-    return text.replace("shape=", 'shape=data["rate"] * ')
+def exposed(family: Family) -> Family:
+    """A family of counts, for those in an exposure; the shape grows with it too."""
+
+    def grown(text: str) -> str:
+        text = text.replace("{log_mean}", '({log_mean}) + tf.math.log(data["rate"])')
+        return text.replace("shape=", 'shape=data["rate"] * ')
+
+    return replace(family, likelihood=grown(family.likelihood), tails=grown(family.tails))
 
 
 def _bounded(family: Family, response: Response) -> str:

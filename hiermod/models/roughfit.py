@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from hiermod.formula.design import Design
 from hiermod.models import families
+from hiermod.models.decorations import exposed
 from hiermod.models.defaults import shares, typical_eta
 from hiermod.models.links import LINKS, Link, evaluate
 
@@ -62,17 +63,23 @@ class Rows:
         weights = weights if response.weights is None else response.weights
         if family.log_scale:  # the zeros of a hurdle say nothing
             y, weights = np.log(np.where(y > 0, y, 1.0)), weights * (y > 0)
+        size = response.size
         if link.name == "identity" and not family.decisions:
-            family = families.FAMILIES["gaussian"]  # a location is about as well known as a mean
-        # What the sums of a family are of one row leaves out constants, and is quicker.
-        whole = families.likelihood(family, link) + '.log_prob(data["y"])'
+            # A location is about as well known as a mean.
+            family, size = families.FAMILIES["gaussian"], None
+        elif response.rate is not None:
+            family = exposed(family)
+        # Sums of one row: of families that have them, a likelihood without constants.
+        whole = f'({families.likelihood(family, link)}\n).log_prob(data["y"])'
         self._text = families.totals(family, link) or whole
-        sizes = (response.trials, response.rate, np.ones(design.n_rows))
-        data = {"trials": response.trials, "rate": response.rate, "y": y, "total": y}
-        data |= {"count": next(size for size in sizes if size is not None), "within": 0.0 * y}
+        sizes, values = tf.constant(1.0 if size is None else size, tf.float64), tf.constant(y)
         # The dispersion is one here and estimated later; the mean does not depend on it.
         self._arguments = {
-            "data": {k: tf.constant(v) for k, v in data.items() if v is not None},
+            "data": {
+                **dict.fromkeys(("trials", "rate", "count"), sizes),
+                **dict.fromkeys(("y", "total"), values),
+                "within": np.float64(0),
+            },
             **{
                 name: np.full([1, p.size] if p.size else [1], p.typical)
                 for name, p in family.parameters.items()

@@ -68,6 +68,21 @@ def test_what_is_met_is_told_once_and_counted(sampler):
     np.testing.assert_array_equal(unasked.position, draws.position)
 
 
+@pytest.mark.parametrize("sampler", ["hmc", "nuts"])
+def test_a_gradient_that_is_not_finite_ends_a_trajectory(sampler):
+    @tf.custom_gradient
+    def edge(x):
+        return tf.zeros_like(x), lambda upstream: tf.where(x > 1, np.float64(np.nan), upstream)
+
+    def density(position, data=()):
+        return -0.5 * tf.reduce_sum(position**2, -1) + 0.0 * edge(position[:, 0])
+
+    draws = sampled(density, settings=replace(SETTINGS, sampler=sampler))
+    assert (draws.position[..., 0] <= 1).all()
+    assert np.isfinite(draws.position).all()
+    assert draws.nonfinite.count > 0
+
+
 def test_nothing_is_told_where_nothing_was_met():
     def normal(position, data=()):
         return -0.5 * tf.reduce_sum(position**2, -1)

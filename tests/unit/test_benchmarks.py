@@ -19,8 +19,9 @@ def module(name, known="benchmarks_{}"):
     return found
 
 
-models, render = module("models"), module("render")
-simulated = module("simulated", "{}")  # as those that import it call it
+# As those that import them call them.
+models, simulated = module("models", "{}"), module("simulated", "{}")
+render, bench = module("render"), module("run")
 calibration, coverage, families = map(module, ("calibration", "coverage", "families"))
 
 
@@ -77,6 +78,12 @@ def test_page_of_results():
     assert slow[2:5] == ["> 900", "–", "> 900"]
     assert broken[2:5] == ["failed", "–", "failed"]
     assert "broken failed: `MemoryError: 75 GiB`" in page
+
+
+def test_why_a_package_failed():
+    assert bench.reason(1, "Traceback\n  ...\nMemoryError: no `x`\n") == "MemoryError: no 'x'"
+    assert bench.reason(-9, "a warning\n") == "SIGKILL"
+    assert bench.reason(2, "") == "exit 2"
 
 
 def test_shortcuts_have_a_table_of_their_own():

@@ -181,6 +181,19 @@ def test_the_rough_fit_knows_what_a_row_is_worth():
     assert known[1] == 1  # residuals tell the sum of two
 
 
+@pytest.mark.parametrize("family", ["poisson", "geometric", "negbinomial"])
+def test_the_rough_fit_knows_exposures(family):
+    rng = np.random.default_rng(3)
+    frame = data().assign(hours=np.exp(rng.normal(6, 1, 240)))
+    frame["n"] = rng.poisson(frame["hours"] * np.exp(0.3 * frame["x"]))
+    start = start_of(hm.model(frame, "rate(n, hours) ~ x + (1 | g)", family=family))
+    assert start["Intercept at the predictors' means"][0] == pytest.approx(0, abs=0.1)
+    assert start["x"][0] == pytest.approx(0.3, abs=0.1)
+    if family == "poisson":
+        same = hm.model(frame, "n ~ x + offset(log(hours)) + (1 | g)", family=family)
+        assert start["x"][0] == pytest.approx(start_of(same)["x"][0], abs=0.01)
+
+
 @pytest.mark.parametrize(
     ("formula", "options", "expected"),
     [
