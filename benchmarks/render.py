@@ -53,8 +53,7 @@ effects of every level.
 
 All have the same data, row by row, and the same priors. The models by hand are the very model of
 hiermod in non-centred form, correlations included; hiermod conditions group effects on the
-data. sleepstudy, bangladesh and UCBadmit were measured before its chains started where a
-rough fit is, which made warm-up a quarter shorter. Bambi's effects of a level are independent of
+data. Bambi's effects of a level are independent of
 each other, so where hiermod's are correlated (bangladesh, chimpanzees, sleepstudy, UCBadmit) it
 fits a simpler model. A measurement that exceeds
 its limit of time is ended and not repeated. Memory is the peak of the main process; what importing
