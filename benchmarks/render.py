@@ -56,7 +56,8 @@ hiermod in non-centred form, correlations included; hiermod conditions group eff
 data. Bambi's effects of a level are independent of
 each other, so where hiermod's are correlated (bangladesh, chimpanzees, sleepstudy, UCBadmit) it
 fits a simpler model. A measurement that exceeds
-its limit of time is ended and not repeated. Memory is the peak of the main process; what importing
+its limit of time is ended and not repeated. NumPyro ran once, half an hour after the
+others. Memory is the peak of the main process; what importing
 alone takes is in parentheses. Once in the first fits of a process Python's garbage collector goes
 through all that TensorFlow has imported, which takes a quarter of a second here: where that comes
 in the second fit it may be half of its time (sleepstudy; UCBadmit with shortcuts).
