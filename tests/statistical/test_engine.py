@@ -702,8 +702,7 @@ def test_a_limit_of_time_ends_the_draws():
 
 
 def test_many_chains_start_together_and_are_told_apart_by_nested_r_hat():
-    start = start_positions(gaussian, (), np.zeros(2), 256, 3)
-    places = start
+    places = start_positions(gaussian, (), np.zeros(2), 256, 3)
     assert len(np.unique(places[:, 0])) == superchains(256) == 16
     assert (places[:16] == places[0]).all()
     draws = sampled(gaussian, 2, chains=256, warmup=100, draws=5)
