@@ -33,6 +33,7 @@ from hiermod.models.joint import (
     join,
     log_jacobian,
 )
+from hiermod.models.lean import log_kernel
 from hiermod.models.places import at_values
 from hiermod.models.specification import Specification
 from hiermod.programs import compiled
@@ -170,7 +171,7 @@ class Plan:
     def log_density(self) -> Callable[[tf.Tensor, Any], tf.Tensor]:
         """``log_density(position, arguments)``; plans of the same structure share the function."""
         s = self.structure
-        changed = s.layout or s.summed or s.counted or s.conditioned
+        changed = s.layout or s.summed or s.counted or s.conditioned or "constant" in self.data
         return _log_density(s) if changed else self.joint.log_density
 
     @property
@@ -388,6 +389,8 @@ def plan(joint: Joint, *, shortcuts: bool = True, approximate: str | None = None
         if left < rows:
             done = f"{rows:,} rows compressed to {left:,}"
             notes["rows"] = f"{rows:,} compressed to {left:,} with equal predictors"
+    elif program.summable(s):
+        data = data | {"constant": tf.constant(_constant(joint))}
     if not exact:
         conditioned, known, about = condition(s, {p.identifier for p in structure.sampled})
         structure = replace(structure, conditioned=conditioned)
@@ -440,8 +443,11 @@ def _tensors(values: Any) -> Any:
     return tf.nest.map_structure(tf.constant, values)
 
 
-def _constant(joint: Joint, short: dict[str, NDArray[Any]]) -> np.float64:
-    """What the totals leave out of the log-likelihood, found at one linear predictor."""
+def _constant(joint: Joint, short: Arrays | None = None) -> np.float64:
+    """What totals or, without their data, kernels of rows leave out of the log-likelihood.
+
+    It is the same at all linear predictors, and found at one.
+    """
     s = joint.specification
     ones = {p.identifier: tf.ones([], tf.float64) for p in s.auxiliary}
     at = np.float64(typical_eta(s.design, s.family, s.link))
@@ -449,9 +455,13 @@ def _constant(joint: Joint, short: dict[str, NDArray[Any]]) -> np.float64:
     def eta(size: int) -> tf.Tensor:
         return tf.fill([size], tf.constant(at))
 
+    y = joint.data["y"]
     rows = joint.functions.likelihood(joint.data, eta(s.design.n_rows), *ones.values())
-    totals = joint.functions.totals(_tensors(short), eta(len(short["count"])), ones)
-    return np.float64(tf.reduce_sum(rows.log_prob(joint.data["y"])) - tf.reduce_sum(totals))
+    if short is None:
+        kept = log_kernel(rows, y)
+    else:
+        kept = joint.functions.totals(_tensors(short), eta(len(short["count"])), ones)
+    return np.float64(tf.reduce_sum(rows.log_prob(y)) - tf.reduce_sum(kept))
 
 
 def _pieces(
@@ -518,17 +528,18 @@ def _log_density(structure: Structure) -> Callable[[tf.Tensor, Any], tf.Tensor]:
         model = functions.joint_distribution(data, prior).model
         if layout:
             total = marginal.eliminate(layout, functions.scaled(data, values), data).log_density
-        elif structure.counted:
-            eta, given = functions.predict(data, values), functions.parameters(data, values)
-            by_row = functions.likelihood(data, eta, *given).log_prob(data["y"])
-            total = tf.reduce_sum(data["count"] * by_row, -1)
         elif structure.laplace:
             total = data["constant"] + laplace.peak(_problem(structure, values, data)).log_density
         elif structure.summed:
             by_row = functions.totals(data, functions.predict(data, values), values)
             total = data["constant"] + tf.reduce_sum(by_row, -1)
         else:
-            return add_log_prob(log_det, model, [*listed, tf.identity(data["y"])])
+            eta, given = functions.predict(data, values), functions.parameters(data, values)
+            y = tf.identity(data["y"])  # TFP keeps what its bijectors made of a tensor, over graphs
+            rows = functions.likelihood(data, eta, *given)
+            by_row = log_kernel(rows, y) if "constant" in data else rows.log_prob(y)
+            by_row = data["count"] * by_row if structure.counted else by_row
+            total = data.get("constant", 0.0) + tf.reduce_sum(by_row, -1)
         return add_log_prob(total + log_det, model, [*listed, None])
 
     return log_density

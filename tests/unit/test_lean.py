@@ -9,6 +9,7 @@ import tensorflow_probability as tfp
 from scipy import special, stats
 
 from hiermod.models import lean
+from hiermod.models.distributions.decorated import Weighted
 
 pytestmark = pytest.mark.density
 
@@ -68,6 +69,34 @@ def test_a_binomial_density_traces_nothing():
 
     assert traced(lean.distributions) == 0
     assert traced(tfd) == 1
+
+
+LOGITS = np.array([-3.0, 0.2, 4.0])
+
+
+@pytest.mark.parametrize(
+    ("distribution", "constant"),
+    [
+        (
+            lean.Binomial(np.float64([[10], [10], [6]]), logits=LOGITS),
+            -np.log(special.comb([[10], [10], [6]], [[0], [3], [6]])),
+        ),
+        (
+            Weighted(
+                lean.Binomial(np.float64(10), logits=LOGITS), weights=np.float64([[2], [0.5], [0]])
+            ),
+            -np.array([[2], [0.5], [0]]) * np.log(special.comb(10, [[0], [3], [6]])),
+        ),
+        (lean.Binomial(np.float64(10), probs=special.expit(LOGITS)), 0.0),
+        (lean.Normal(LOGITS, np.float64(2)), 0.0),
+    ],
+    ids=["binomial", "weighted", "binomial of probabilities", "normal"],
+)
+def test_kernels_leave_out_what_depends_on_the_data_alone(distribution, constant):
+    y = np.float64([[0], [3], [6]])
+    left_out = lean.log_kernel(distribution, y) - distribution.log_prob(y)
+    expected = np.broadcast_to(constant, left_out.shape)
+    np.testing.assert_allclose(left_out, expected, rtol=1e-11, atol=1e-11)
 
 
 def test_everything_else_is_tfp():

@@ -9,6 +9,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from hiermod.models.distributions.row import tails
+from hiermod.models.lean import log_kernel
 
 tfd = tfp.distributions
 
@@ -60,6 +61,10 @@ class Weighted(Decorated):
 
     def _log_prob(self, y: tf.Tensor) -> tf.Tensor:
         return self.given["weights"] * self.distribution.log_prob(y)
+
+    def log_kernel(self, y: tf.Tensor) -> tf.Tensor:
+        """The same without what depends on the data alone."""
+        return self.given["weights"] * log_kernel(self.distribution, y)
 
 
 class Bounded(Decorated):
