@@ -14,6 +14,7 @@ from hiermod.inference import Settings, run, start_positions
 from hiermod.inference.adaptation import directions, flat_directions, windows
 from hiermod.inference.diagnostics import diagnose
 from hiermod.inference.hmc import (
+    FEW_NUMBERS,
     HMC,
     LONGEST_STEP,
     Metric,
@@ -89,11 +90,11 @@ METRIC = Metric(
 )
 
 
-def moved(log_density, draws, step_size, seed, sampler=HMC, change=None, count=5):
+def moved(log_density, draws, step_size, seed, sampler=HMC, change=None, count=5, data=()):
     """Independent draws of a target, each after some transitions; and what these were."""
     chains, dimensions = draws.shape
     position = tf.constant(draws)
-    state = State(position, *value_and_gradient(log_density, position, ()))
+    state = State(position, *value_and_gradient(log_density, position, data))
     log_step = tf.constant(np.log(step_size), tf.float64)
     zero = tf.constant(0.0, tf.float64)
     step = StepSize(log_step, log_step, zero, zero, log_step)
@@ -108,25 +109,46 @@ def moved(log_density, draws, step_size, seed, sampler=HMC, change=None, count=5
     noise = sampler.draw_noise(np.random.default_rng(seed), 5, chains, dimensions)
     if change:
         noise = change(noise)
-    state, _, done = block_program(log_density, 5, sampler)(state, step, tuning, noise, ())
+    state, _, done = block_program(log_density, 5, sampler)(state, step, tuning, noise, data)
     return state.position.numpy(), done.rows(count)
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize(("sampler", "data"), [("hmc", ()), ("hmc", np.zeros(1)), ("nuts", ())])
 @pytest.mark.parametrize("name", TARGETS)
-def test_transitions_leave_the_target_invariant(name, sampler):
+def test_transitions_leave_the_target_invariant(name, sampler, data):
     log_density, draw, margins, step_size = TARGETS[name]
     sampler = SAMPLERS[sampler]
     draws = draw(np.random.default_rng(1), 100_000)
-    found, rows = moved(log_density, draws, step_size, 2, sampler)
+    found, rows = moved(log_density, draws, step_size, 2, sampler, data=data)
     acceptance = rows["acceptance_rate"].mean()
     assert 0.5 < acceptance < 0.97  # else acceptance and rejection are not tried
     assert not np.isclose(found, draws).all(axis=1).any() or acceptance < 1
     assert min(test.pvalue for test in margins(found)) > 1e-3
 
     # The same test must notice a target that is 10 % cooler.
-    wrong, _ = moved(colder(log_density), draws, step_size, 2, sampler)
+    wrong, _ = moved(colder(log_density), draws, step_size, 2, sampler, data=data)
     assert min(test.pvalue for test in margins(wrong)) < 1e-9
+
+
+def test_few_data_have_the_density_at_every_step_and_the_same_draws():
+    target, draw, _, step_size = TARGETS["log gamma"]
+    draws, found = draw(np.random.default_rng(1), 500), []
+    for numbers, copies in ((0, 2), (FEW_NUMBERS, 1), (FEW_NUMBERS + 1, 2)):
+        traced = []
+
+        def log_density(position, data, traced=traced):
+            traced.append(not tf.executing_eagerly())
+            return target(position)
+
+        data = tf.zeros(numbers) if numbers else ()
+        found.append(moved(log_density, draws, step_size, 2, data=data))
+        assert sum(traced) == copies
+    (first, rows), *others = found
+    assert 0.5 < rows["acceptance_rate"].mean() < 0.97
+    for position, statistics in others:
+        np.testing.assert_allclose(position, first, rtol=1e-11)
+        for name in ("lp", "energy", "acceptance_rate"):
+            np.testing.assert_allclose(statistics[name], rows[name], rtol=1e-9, atol=1e-9)
 
 
 def test_without_rejections_the_target_is_not_invariant():
