@@ -104,6 +104,14 @@ bench-families: $(VENV)/.installed-dev ## one gradient of every family against i
 bench-shortcuts: $(VENV)/.installed-dev ## one gradient against the number of rows, shortcuts on and off
 	@$(BIN)/python benchmarks/shortcuts.py $(BENCH)
 
+.PHONY: bench-centring
+bench-centring: $(VENV)/.installed-dev ## conditioned effects beside centred and non-centred ones
+	@$(BIN)/python benchmarks/centring.py $(BENCH)
+
+.PHONY: bench-samplers
+bench-samplers: $(VENV)/.installed-dev ## hiermod's HMC beside other metrics, NUTS, SNAPER and ChEES
+	@$(BIN)/python benchmarks/samplers.py $(BENCH)
+
 .PHONY: bench-docs
 bench-docs: $(VENV)/.installed-dev ## docs/benchmarks.md from the stored results
 	@$(BIN)/python benchmarks/render.py

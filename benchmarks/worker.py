@@ -38,8 +38,8 @@ def main() -> None:
         model, warmup=options.warmup or model.warmup, draws=options.draws or model.draws
     )
     start = time.perf_counter()
-    packages.imports(options.package)
     found: dict[str, float] = {
+        "import_own": packages.imports(options.package),
         "import": time.perf_counter() - start,
         "import_mb": peak_mb(),
     }

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hiermod.errors import ModelError, did_you_mean
 from hiermod.models.places import not_finite
+from hiermod.models.positions import cut
 
 LogProb = Callable[[dict[str, tf.Tensor]], tf.Tensor]
 
@@ -77,16 +78,12 @@ class Density:
 
     def _split(self, position: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         """Values (..., *shape) by name, and the log determinant of the Jacobian (...)."""
-        values, begin, batch = {}, 0, tf.shape(position)[:-1]
-        log_det = tf.zeros(batch, position.dtype)
-        for name, value in self.start.items():
+        shapes = [self._bijector(n).inverse_event_shape(v.shape) for n, v in self.start.items()]
+        log_det, values = tf.zeros(position.shape[:-1], position.dtype), {}
+        for name, raw, shape in zip(self.start, cut(position, shapes), shapes, strict=True):
             bijector = self._bijector(name)
-            shape = bijector.inverse_event_shape(value.shape).as_list()
-            size = int(np.prod(shape))
-            raw = tf.reshape(position[..., begin : begin + size], tf.concat([batch, shape], 0))
-            begin += size
             values[name] = bijector.forward(raw)
-            log_det += bijector.forward_log_det_jacobian(raw, event_ndims=len(shape))
+            log_det += bijector.forward_log_det_jacobian(raw, event_ndims=shape.rank)
         return values, log_det
 
     def values(self, position: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:

@@ -20,6 +20,7 @@ from hiermod.models.defaults import shares
 from hiermod.models.distributions import Outwards, StickBreaking, onto
 from hiermod.models.links import evaluate
 from hiermod.models.places import at_values
+from hiermod.models.positions import cut
 from hiermod.models.specification import Parameter, Specification
 
 tfb = tfp.bijectors
@@ -350,7 +351,7 @@ def constrain(parts: Sequence[Part], position: tf.Tensor) -> list[tf.Tensor]:
     values = []
     for part, raw in _cut(parts, position):
         if part.support == "constant":
-            raw = tf.fill([*_lead(position), *part.shape], np.float64(part.low))
+            raw = tf.fill([*position.shape[:-1], *part.shape], np.float64(part.low))
         elif part.support != "real":
             raw = part.bijector.forward(raw)
         values.append(raw)
@@ -359,7 +360,7 @@ def constrain(parts: Sequence[Part], position: tf.Tensor) -> list[tf.Tensor]:
 
 def log_jacobian(parts: Sequence[Part], position: tf.Tensor) -> tf.Tensor:
     """Log determinant of the Jacobian of `constrain`, shape (...)."""
-    total = tf.zeros(_lead(position), position.dtype)
+    total = tf.zeros(position.shape[:-1], position.dtype)
     for part, raw in _cut(parts, position):
         if part.support not in ("real", "constant"):
             ndims = len(part.unconstrained_shape)
@@ -369,15 +370,7 @@ def log_jacobian(parts: Sequence[Part], position: tf.Tensor) -> tf.Tensor:
 
 def _cut(parts: Sequence[Part], position: tf.Tensor) -> Iterator[tuple[Part, tf.Tensor]]:
     """Each part with its own of the positions, in its shape."""
-    lead = _lead(position)
-    pieces = tf.split(position, [part.size for part in parts], axis=-1)
-    for part, raw in zip(parts, pieces, strict=True):
-        yield part, tf.reshape(raw, [*lead, *part.unconstrained_shape])
-
-
-def _lead(position: tf.Tensor) -> list[int]:
-    """The axes before that of the dimensions."""
-    return list(position.shape[:-1])
+    return zip(parts, cut(position, [part.unconstrained_shape for part in parts]), strict=True)
 
 
 @lru_cache(maxsize=64)

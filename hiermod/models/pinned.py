@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from hiermod.errors import ModelError, did_you_mean
 from hiermod.models.places import not_finite
+from hiermod.models.positions import cut
 
 FloatArray = NDArray[np.float64]
 JointDistributionPinned = tfp.experimental.distributions.JointDistributionPinned
@@ -93,17 +94,13 @@ class Pinned:
         pinned = self._pinned(pins)
         bijector = pinned.experimental_default_event_space_bijector()
         shapes = bijector.inverse_event_shape(pinned.event_shape)
-        raw, begin, batch = [], 0, tf.shape(position)[:-1]
-        flat = tf.nest.flatten(shapes), tf.nest.flatten(pinned.dtype)
-        for shape, dtype in zip(*flat, strict=True):
-            size = int(np.prod(shape.as_list()))
-            part = tf.reshape(position[..., begin : begin + size], tf.concat([batch, shape], 0))
-            raw.append(tf.cast(part, dtype))
-            begin += size
+        parts = cut(position, tf.nest.flatten(shapes))
+        dtypes = tf.nest.flatten(pinned.dtype)
+        raw = [tf.cast(part, dtype) for part, dtype in zip(parts, dtypes, strict=True)]
         packed = tf.nest.pack_sequence_as(shapes, raw)
         ranks = tf.nest.map_structure(lambda shape: shape.rank, shapes)
         log_det = tf.cast(bijector.forward_log_det_jacobian(packed, ranks), position.dtype)
-        return bijector.forward(packed), log_det + tf.zeros(batch, position.dtype)
+        return bijector.forward(packed), log_det + tf.zeros(position.shape[:-1], position.dtype)
 
     @cached_property
     def centre(self) -> FloatArray:

@@ -143,7 +143,8 @@ class Plan:
     data : dict
         What the density needs of the data.
     notes : dict of str
-        What was done, and why not more, under ``"rows"``, ``"integrated"`` and ``"sampled"``.
+        What was done, and why not more, under ``"rows"``, ``"integrated"``, ``"conditioned"`` (if
+        effects are) and ``"sampled"``.
     done : str
         What was done, in a few words; empty if nothing.
     about : dict of Estimate
@@ -389,16 +390,19 @@ def plan(joint: Joint, *, shortcuts: bool = True, approximate: str | None = None
         if left < rows:
             done = f"{rows:,} rows compressed to {left:,}"
             notes["rows"] = f"{rows:,} compressed to {left:,} with equal predictors"
-    elif program.summable(s):
+    elif program.summable(s) and s.family.trials:
         data = data | {"constant": tf.constant(_constant(joint))}
     if not exact:
         conditioned, known, about = condition(s, {p.identifier for p in structure.sampled})
         structure = replace(structure, conditioned=conditioned)
         data = data | ({"conditioned": _tensors(known)} if known else {})
-    notes["integrated"] = reason
     called = {p.identifier: p.name for p in s.parameters}
     called |= {g.identifier: ", ".join(map(g.name, g.group.effects)) for g in s.every_group}
     called |= {one.identifier: one.smooth.name for one in s.every_smooth}
+    notes["integrated"] = reason
+    if structure.conditioned:
+        effects = [called[one.block.identifier] for one in structure.conditioned]
+        notes["conditioned"] = f"{', '.join(effects)}: on what the data say of them, given the rest"
     names = [called[p.identifier] for p in structure.sampled if p.size]
     size = structure.dimensions
     notes["sampled"] = f"{', '.join(names)} ({size:,} number{'s' * (size != 1)})"

@@ -10,7 +10,7 @@ import tensorflow as tf
 from scipy import stats
 
 from hiermod.errors import SamplingError
-from hiermod.inference import Settings, run, start_positions
+from hiermod.inference import Settings, hmc, run, start_positions
 from hiermod.inference.adaptation import directions, flat_directions, windows
 from hiermod.inference.diagnostics import diagnose
 from hiermod.inference.hmc import (
@@ -113,9 +113,14 @@ def moved(log_density, draws, step_size, seed, sampler=HMC, change=None, count=5
     return state.position.numpy(), done.rows(count)
 
 
-@pytest.mark.parametrize(("sampler", "data"), [("hmc", ()), ("hmc", np.zeros(1)), ("nuts", ())])
+@pytest.mark.parametrize(
+    ("sampler", "data"),
+    [("hmc", ()), ("hmc", np.zeros(1)), ("nuts", ())],
+    ids=["hmc", "hmc, few data", "nuts"],
+)
 @pytest.mark.parametrize("name", TARGETS)
-def test_transitions_leave_the_target_invariant(name, sampler, data):
+def test_transitions_leave_the_target_invariant(name, sampler, data, monkeypatch):
+    monkeypatch.setattr(hmc, "FEW_NUMBERS", 10**6)  # so that one number is few for all chains
     log_density, draw, margins, step_size = TARGETS[name]
     sampler = SAMPLERS[sampler]
     draws = draw(np.random.default_rng(1), 100_000)
@@ -132,8 +137,9 @@ def test_transitions_leave_the_target_invariant(name, sampler, data):
 
 def test_few_data_have_the_density_at_every_step_and_the_same_draws():
     target, draw, _, step_size = TARGETS["log gamma"]
-    draws, found = draw(np.random.default_rng(1), 500), []
-    for numbers, copies in ((0, 2), (FEW_NUMBERS, 1), (FEW_NUMBERS + 1, 2)):
+    chains = 500
+    draws, found, few = draw(np.random.default_rng(1), chains), [], FEW_NUMBERS // chains
+    for numbers, copies in ((0, 2), (few, 1), (few + 1, 2)):
         traced = []
 
         def log_density(position, data, traced=traced):
@@ -399,8 +405,10 @@ def test_more_draws_begin_with_the_same_draws(sampler):
     np.testing.assert_array_equal(few, many[:, :40])
 
 
+@pytest.mark.parametrize("few", [0, 20_000])
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_nothing_is_traced_again(sampler):
+def test_nothing_is_traced_again(sampler, few, monkeypatch):
+    monkeypatch.setattr(hmc, "FEW_NUMBERS", few)
     traces = 0
 
     def log_density(position, data):

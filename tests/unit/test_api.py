@@ -157,6 +157,25 @@ def test_a_fit_says_what_it_is(fit):
     assert "worst R-hat" in fit._repr_html_()
 
 
+def test_warm_up_and_what_it_learned_are_groups(fit):
+    warm = fit.model.fit(
+        seed=1, warmup=60, draws=30, keep_warmup=True, shortcuts=False, progress=False
+    ).idata
+    before, after = warm["warmup_posterior"], warm["posterior"]
+    assert list(before.data_vars) == list(after.data_vars)
+    assert [d.sizes["draw"] for d in (before, after)] == [60, 30]
+    told, kept = warm["warmup_sample_stats"], warm["sample_stats"]
+    assert told["lp"].shape == (4, 60)
+    assert len(np.unique(told["step_size"])) > 20  # it was being adapted
+    metric = {n: kept[n].shape for n in kept.data_vars if n.startswith("metric_")}
+    assert {*told.data_vars} == {*kept.data_vars} - {*metric}
+    dimensions = fit.model.plan(shortcuts=False).dimensions
+    assert metric.pop("metric_centre") == metric.pop("metric_scale") == (dimensions,)
+    (directions,) = metric.pop("metric_values")
+    assert metric == {"metric_vectors": (dimensions, directions)}
+    assert not hasattr(fit.idata, "warmup_posterior")
+
+
 def test_nothing_is_printed_without_a_bar(capfd):
     hm.fit(data(), "z ~ x", seed=1, warmup=50, draws=25, progress=False)
     out, err = capfd.readouterr()

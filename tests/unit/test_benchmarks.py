@@ -134,6 +134,21 @@ def test_pages_of_seeds_and_gradients():
     rows = [{"family": "gamma", "rows": 9, "hiermod": 3e-5, "by_hand": 2e-5, "ratio": 1.5}]
     page = render.page({"families": rows})
     assert table(page, "## One gradient of every family") == [["gamma", "30.0", "20.0", "1.50"]]
+    row = {"family": "gaussian", "rows": 5, "seeds": 3, "second": 0.5, "first": 2.0}
+    rows = [
+        row | {"form": form, "ess": ess, "divergences": n}
+        for form, ess, n in (("conditioned", 900, 0), ("non-centred", 450, 1), ("centred", 90, 12))
+    ]
+    page = render.page({"centring": rows})
+    found = ["gaussian", "5", "1,800", "900", "180", "0", "1", "12", "2.00", "2.00", "2.00"]
+    assert table(page, "## Conditioned effects") == [found]
+    run = {"ess_bulk": 900.0, "gradients": 3000.0, "r_hat": 1.004, "divergences": 0.0}
+    runs = [run, run | {"r_hat": 1.02, "divergences": 2.0}, run]
+    page = render.page({"samplers": {"invented": {"hiermod": runs}, "other": {"NUTS": [run]}}})
+    assert table(page, "## Samplers") == [
+        ["hiermod", "300 (2 of 3, 2 div.)", "–"],
+        ["NUTS", "–", "300 (1 of 1, 0 div.)"],
+    ]
 
 
 def test_a_page_without_results_says_so():

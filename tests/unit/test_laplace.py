@@ -207,7 +207,8 @@ def test_what_cannot_be_approximated(formula, family, method, message):
 def test_text():
     plan, _ = laplace("b ~ x + (1 | g) + (1 | h)", "bernoulli")
     assert repr(plan).splitlines() == [
-        "rows        400 compressed to 94 with equal predictors",
-        "integrated  1|g by Laplace's method",
-        "sampled     Intercept, x, 1|g_sigma, 1|h_sigma, 1|h (8 numbers)",
+        "rows         400 compressed to 94 with equal predictors",
+        "integrated   1|g by Laplace's method",
+        "conditioned  1|h: on what the data say of them, given the rest",
+        "sampled      Intercept, x, 1|g_sigma, 1|h_sigma, 1|h (8 numbers)",
     ]

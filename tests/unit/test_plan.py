@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ import hiermod as hm
 from hiermod.inference.hmc import value_and_gradient
 from hiermod.models import marginal
 from hiermod.models.compress import compress
+from hiermod.models.families import FAMILIES
 from hiermod.models.joint import arrays, log_jacobian
 
 pytestmark = pytest.mark.density
@@ -252,13 +254,36 @@ def test_rows_summed_up(family, formula, link):
     whole = model.plan(shortcuts=False)
     values, log_det = whole.structure.values(tf.constant(position), whole.data)
     expected = whole.joint.distribution.log_prob([*values.values(), whole.joint.data["y"]])
-    for one in (plan, whole):  # constants apart
-        assert "constant" in one.data
+    assert ("constant" in whole.data) == (family == "binomial")  # its coefficients, apart
+    for one in (plan, whole):
         found = one.log_density(tf.constant(position), one.arguments)
         np.testing.assert_allclose(found, expected + log_det, rtol=1e-11)
     left = len(plan.data["count"])
     assert left < 40
     assert f"200 rows compressed to {left}" in plan.done
+
+
+@pytest.mark.parametrize(
+    ("formula", "family"),
+    [
+        ("s | trials(trials) + cens('left') ~ x + (1 | g)", "binomial"),
+        ("s | trials(trials) + trunc(ub=9) ~ x + (1 | g)", "binomial"),
+        ("prop(s, trials) ~ x + (1 | g)", "beta_binomial"),
+        ("prop(s, trials) ~ x", "zero_inflated_binomial"),
+        ("prop(s, trials) ~ x + (1 | g)", "own"),
+        ("k ~ x + (1 | g)", "poisson"),
+    ],
+)
+def test_every_row_keeps_its_whole_density(formula, family):
+    if family == "own":
+        family = replace(FAMILIES["binomial"], name="own", totals="")
+    plan = hm.model(data(), formula, family=family).plan(shortcuts=False)
+    assert "constant" not in plan.data
+    position = tf.constant(np.random.default_rng(6).normal(0, 0.6, (3, plan.dimensions)))
+    values, log_det = plan.structure.values(position, plan.data)
+    expected = plan.joint.distribution.log_prob([*values.values(), plan.joint.data["y"]])
+    found = plan.log_density(position, plan.arguments)
+    np.testing.assert_allclose(found, expected + log_det, rtol=1e-11)
 
 
 def test_compression_is_of_equal_rows_only():
