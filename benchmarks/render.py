@@ -62,7 +62,7 @@ its limit of time is ended and not repeated. Without shortcuts hiermod computes 
 coefficients, which depend on the data alone, beforehand. Memory is the peak of the main process;
 what importing alone takes is in parentheses. Once in the first fits of a process Python's garbage
 collector goes through all that TensorFlow has imported, which takes a quarter of a second here:
-where that comes in the second fit it may be half of its time (sleepstudy; UCBadmit with shortcuts).
+where that comes in the second fit it may be half of its time.
 """
 
 
