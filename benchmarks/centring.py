@@ -24,7 +24,7 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
 RESULTS = Path(__file__).parent / "results" / "centring.json"
 LEVELS = 40
-ROWS = (1, 5, 25, 125)
+ROWS = (2, 8, 32, 128)
 FORMS: dict[str, dict[str, bool]] = {
     "conditioned": {},
     "non-centred": {"noncentered": True},
