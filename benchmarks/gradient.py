@@ -90,8 +90,13 @@ def by_c(y: FloatArray, x: FloatArray, g: NDArray[np.int32], levels: int) -> Gra
     return gradient
 
 
-def by_hiermod(rows: int | None = None) -> tuple[Callable[..., Any], Any, int]:
-    """The compiled function of (position, arguments), arguments, and number of levels."""
+def by_hiermod(
+    rows: int | None = None, *, sampled: bool = False
+) -> tuple[Callable[..., Any], Any, int]:
+    """The compiled function of (position, arguments), arguments, and number of levels.
+
+    Of centred effects, as by hand, or of effects as they are `sampled`, conditioned on the data.
+    """
     import tensorflow as tf
 
     import hiermod as hm
@@ -104,15 +109,15 @@ def by_hiermod(rows: int | None = None) -> tuple[Callable[..., Any], Any, int]:
         chosen.formula,
         family=chosen.family,
         priors={"x": "normal(0, 2.5)"},
-        noncentered=False,
+        noncentered=None if sampled else False,
     )
-    joint = model._joint
+    plan = model.plan(shortcuts=False)
     compiled = tf.function(
-        lambda position, arguments: value_and_gradient(joint.log_density, position, arguments),
+        lambda position, arguments: value_and_gradient(plan.log_density, position, arguments),
         jit_compile=True,
         autograph=False,
     )
-    return compiled, joint.arguments, joint.dimensions - 3
+    return compiled, plan.arguments, plan.dimensions - 3
 
 
 def start(chains: int, levels: int) -> FloatArray:
@@ -155,6 +160,13 @@ def timed(chains: int, repeats: int) -> list[dict[str, Any]]:
         np.testing.assert_allclose(by_hand(position)[1], gradient, rtol=1e-6, atol=1e-6)
         took = seconds(lambda f=by_hand: f(position), repeats)
         rows.append({"implementation": name, "seconds": took, "ratio": rows[0]["seconds"] / took})
+    density, given, _ = by_hiermod(sampled=True)
+
+    def conditioned() -> Any:
+        return tuple(t.numpy() for t in density(tensor, given))
+
+    took = seconds(conditioned, repeats)
+    rows.append({"implementation": "hiermod, effects conditioned", "seconds": took})
     return [{"chains": chains} | row for row in rows]
 
 

@@ -11,6 +11,7 @@ from hiermod.quiet import without_notices
 with without_notices():
     import tensorflow as _tf
 
+    # Not deferred: whoever asks TensorFlow for its devices first decides whether programs are kept.
     with _keeping(_tf.__version__):
         _tf.config.list_physical_devices()
 
